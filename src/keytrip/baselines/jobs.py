@@ -1,0 +1,122 @@
+"""Finds the job files of `baselines/` and groups jobs into partials."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from keytrip.baselines.kinds import Job, Measure
+from keytrip.content import content_files
+from keytrip.errors import ContentError, Place
+from keytrip.records.sql import derived_sql, quote_name
+from keytrip.records.vocabulary import usage
+
+
+@cache
+def load_jobs(packs: tuple[Path, ...] = ()) -> dict[str, Job]:
+    """Return every job by its table's name (the file's), a pack's over ours.
+
+    Raises:
+        ContentError: A file is no job.
+    """
+    return {path.stem: _load(path) for path in content_files("baselines", ".py", packs)}
+
+
+def _load(path: Path) -> Job:
+    spec = importlib.util.spec_from_file_location(f"keytrip_job_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise ContentError("cannot be loaded", place=Place(str(path)))
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except (SyntaxError, NameError, ImportError, TypeError, ValueError) as error:
+        raise ContentError(f"is no job: {error}", place=Place(str(path))) from error
+    job: Job | None = getattr(module, "JOB", None)
+    if job is None:
+        hint = "declare JOB = DailyStatistic(...), KnownSet(...) or HourProfile(...)"
+        raise ContentError("declares no JOB", place=Place(str(path)), hint=hint)
+    return job
+
+
+@dataclass(frozen=True)
+class Partial:
+    """A reduced table that one or more jobs share.
+
+    Attributes:
+        name: Its name, from its grain.
+        grain: Group columns beside the day.
+        measures: Column -> how it is made.
+        by_day: Whether rows are kept apart by day.
+    """
+
+    name: str
+    grain: tuple[str, ...]
+    measures: Mapping[str, Measure]
+    by_day: bool = True
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Grain, day and measures, in the order of `reduce`."""
+        return (*self.grain, "day", *self.measures)
+
+    def reduce(self, relation: str) -> str:
+        """Return the SELECT that reduces records to this partial; undated records have the day null."""
+        # hour_of_day comes before the day, since grouping follows the select list's order
+        parts = [f"{_field(name)} as {quote_name(name)}" for name in self.grain]
+        day = "cast(timestamp as date)" if self.by_day else "case when timestamp is not null then date '1970-01-01' end"
+        parts.append(f"{day} as day")
+        parts += [f"{m.sql} as {quote_name(name)}" for name, m in self.measures.items()]
+        return f"select {', '.join(parts)} from {relation} group by all"
+
+    def combined(self, relation: str) -> str:
+        """Return the SELECT that makes one row of each group of several partials."""
+        grain = ", ".join(quote_name(name) for name in (*self.grain, "day"))
+        parts = ", ".join(f"{m.combine}({quote_name(n)}) as {quote_name(n)}" for n, m in self.measures.items())
+        return f"select {grain}, {parts} from {relation} group by all"
+
+
+def _field(name: str) -> str:
+    return derived_sql(name) if name in usage().derived else quote_name(name)
+
+
+def partial_name(job: Job) -> str:
+    """Return the name of the partial that `job` is merged from."""
+    return "partial_" + "_".join(job.grain)
+
+
+def partials_of(jobs: Mapping[str, Job], wanted: Mapping[str, frozenset[str]] | None = None) -> list[Partial]:
+    """Return the partials that `jobs` need, one for each grain.
+
+    Args:
+        jobs: Table name -> job.
+        wanted: Table name -> columns asked for; None asks for all, and keeps every day apart.
+    """
+    found: dict[str, Partial] = {}
+    for table, job in sorted(jobs.items()):
+        name = partial_name(job)
+        before = found.get(name)
+        by_day = wanted is None or job.needs_day(wanted[table]) or bool(before and before.by_day)
+        measures = {**(before.measures if before else {}), **job.measures(table)}
+        found[name] = Partial(name, job.grain, measures, by_day)
+    return list(found.values())
+
+
+def columns_needed(names: Collection[str]) -> frozenset[str]:
+    """Return the canonical columns that fields (derived ones among them) are computed from."""
+    needed: set[str] = set()
+    for name in names:
+        if name in usage().fields:
+            needed.add(name)
+        else:
+            sql = derived_sql(name)
+            needed |= set(usage().fields) & set(re.findall(r"\w+", sql))
+    return frozenset(needed)
+
+
+def job_inputs(jobs: Sequence[Job]) -> frozenset[str]:
+    """Return the canonical columns that jobs need."""
+    return columns_needed({name for job in jobs for name in job.inputs})

@@ -1,0 +1,272 @@
+"""The kinds of baseline job. A kind is the one place that knows how to reduce a day of records to a partial and how to
+merge the days of a window into its table. All of it is DuckDB text; nothing here opens a connection.
+
+A partial is a table `(grain..., day, measures...)`. Jobs with the same grain share one, so that each record is
+grouped as few times as there are grains. `key_id` is in every grain, so that incident days can be left out by key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar, Protocol
+
+from keytrip.errors import ContentError
+from keytrip.records.sql import quote_name
+from keytrip.records.vocabulary import usage
+
+# SEMANTICS section 5: sums of money do not depend on the order of records, so they are exact decimals.
+MONEY = "decimal(38, 15)"
+_MEASURE = re.compile(r"(sum|max)\((\w+)\)")
+# Hour tables leave out buckets wider than an hour: they do not say when in the hour (INTERFACE, tables).
+HOURLY = "(bucket_seconds is null or bucket_seconds <= 3600)"
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One column of a partial: its SQL over records, and how two partials of a group become one."""
+
+    sql: str
+    combine: str
+    inputs: frozenset[str]
+
+
+class Job(Protocol):
+    """What every kind offers.
+
+    Attributes:
+        table_key: The table's key columns.
+        columns: All its columns, key columns first -> DuckDB type.
+    """
+
+    @property
+    def table_key(self) -> tuple[str, ...]: ...  # noqa: D102 - said above
+
+    @property
+    def columns(self) -> dict[str, str]: ...  # noqa: D102 - said above
+
+    @property
+    def grain(self) -> tuple[str, ...]:
+        """Columns, the day aside, that the partial is grouped by."""
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """Fields of the records that the job needs."""
+
+    def measures(self, table: str) -> Mapping[str, Measure]:
+        """Return the partial's measures by column name; `table` is the job's name."""
+
+    def needs_day(self, wanted: frozenset[str]) -> bool:
+        """Whether the partial must keep the day when only `wanted` columns of the table are asked for."""
+
+    def merge(self, table: str, partial: str) -> str:
+        """Return the SELECT that makes the table from the relation `partial`."""
+
+
+def _names(columns: tuple[str, ...]) -> str:
+    return ", ".join(quote_name(c) for c in columns)
+
+
+def _present(columns: tuple[str, ...]) -> str:
+    """SQL that is true where every column holds a value; sets omit empty strings (INTERFACE, tables)."""
+    return " and ".join(f"{quote_name(c)} is not null and cast({quote_name(c)} as varchar) <> ''" for c in columns)
+
+
+@dataclass(frozen=True)
+class DailyStatistic:
+    """Statistics over days: of each day with a record, one number; of those, mean, spread, maximum, median, MAD.
+
+    Attributes:
+        key: What a row of the table stands for.
+        measure: `sum(FIELD)` or `max(FIELD)` over the records of a key and UTC day; null counts 0.
+    """
+
+    key: tuple[str, ...]
+    measure: str
+    statistics: ClassVar[tuple[str, ...]] = ("mean", "stddev", "max", "median", "mad")
+
+    @cached_property
+    def _parsed(self) -> tuple[str, str]:
+        match = _MEASURE.fullmatch(self.measure)
+        if match is None or match[2] not in usage().columns:
+            raise ContentError(f"{self.measure!r} is no measure", hint="sum(FIELD) or max(FIELD) of a usage field")
+        return match[1], match[2]
+
+    @property
+    def table_key(self) -> tuple[str, ...]:
+        """The table's key columns."""
+        return self.key
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Key columns, the statistics and the number of days."""
+        return {**dict.fromkeys(self.key, "VARCHAR"), **dict.fromkeys(self.statistics, "DOUBLE"), "days": "BIGINT"}
+
+    @property
+    def grain(self) -> tuple[str, ...]:
+        """The key columns, and always key_id."""
+        return tuple(dict.fromkeys(("key_id", *self.key)))
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The measured field and the key columns."""
+        return frozenset({*self.grain, self._parsed[1]})
+
+    def measures(self, table: str) -> Mapping[str, Measure]:
+        """The day's number, and how many records had one."""
+        function, name = self._parsed
+        column = quote_name(name)
+        value = f"{function}({column})"
+        if function == "sum":
+            value = f"sum(cast({column} as {MONEY}))" if usage().columns[name].type == "double" else _integer(column)
+        inputs = frozenset({name})
+        return {
+            f"{table}_value": Measure(value, function, inputs),
+            f"{table}_seen": Measure(f"count({column})", "sum", inputs),
+        }
+
+    def needs_day(self, wanted: frozenset[str]) -> bool:
+        """Always: its numbers are per day."""
+        return bool(wanted) or True
+
+    def merge(self, table: str, partial: str) -> str:
+        """Lists are sorted before they are summed, so that no sum depends on the order of days."""
+        function, _ = self._parsed
+        keys = _names(self.key)
+        names = ", ".join(f"coalesce({self._list_sql(s)}, 0) as {quote_name(s)}" for s in self.statistics)
+        value = f"cast(coalesce({function}({table}_value), 0) as double)"
+        return f"""select {keys}, {names}, len(v) as days from (
+  select {keys}, v, list_aggregate(v, 'median') as kt_median, list_sum(v) / len(v) as kt_mean from (
+    select {keys}, coalesce(list_sort(list(v) filter (day is not null)), []) as v from (
+      select {keys}, day, {value} as v, sum({table}_seen) as seen from {partial} where {_present(self.key)}
+      group by {keys}, day) group by {keys} having sum(seen) > 0))"""
+
+    @staticmethod
+    def _list_sql(statistic: str) -> str:
+        return {
+            "mean": "kt_mean",
+            "max": "list_max(v)",
+            "median": "kt_median",
+            "mad": "list_aggregate(list_transform(v, lambda x: abs(x - kt_median)), 'median')",
+            "stddev": "case when len(v) > 1 then sqrt(list_sum(list_transform(v, lambda x: (x - kt_mean) * (x - kt_mean)))"
+            " / (len(v) - 1)) end",
+        }[statistic]
+
+
+def _integer(column: str) -> str:
+    """An exact integer sum that Parquet can hold (a HUGEINT would become a double there)."""
+    return f"cast(sum({column}) as decimal(38, 0))"
+
+
+@dataclass(frozen=True)
+class KnownSet:
+    """A set that remembers when each member was first and last seen, on how many days, and how often.
+
+    Attributes:
+        key: Key columns; the last is the member.
+        undated: Whether a member with only undated records is in the set too.
+    """
+
+    key: tuple[str, ...]
+    undated: bool = False
+
+    @property
+    def table_key(self) -> tuple[str, ...]:
+        """The table's key columns."""
+        return self.key
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Key columns, first_seen, last_seen, days, events."""
+        keys = dict.fromkeys(self.key, "VARCHAR")
+        return {**keys, "first_seen": "TIMESTAMP", "last_seen": "TIMESTAMP", "days": "BIGINT", "events": "BIGINT"}
+
+    @property
+    def grain(self) -> tuple[str, ...]:
+        """The key columns, and always key_id."""
+        return tuple(dict.fromkeys(("key_id", *self.key)))
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The key columns."""
+        return frozenset(self.grain)
+
+    def measures(self, table: str) -> Mapping[str, Measure]:  # noqa: ARG002 - sets of one grain share their measures
+        """Events and their first and last time."""
+        nothing: frozenset[str] = frozenset()
+        return {
+            "events": Measure("count(timestamp)", "sum", nothing),
+            "first_seen": Measure("min(timestamp)", "min", nothing),
+            "last_seen": Measure("max(timestamp)", "max", nothing),
+        }
+
+    def needs_day(self, wanted: frozenset[str]) -> bool:
+        """Only for the number of days."""
+        return "days" in wanted
+
+    def merge(self, table: str, partial: str) -> str:  # noqa: ARG002 - as above
+        """Group the days of the window."""
+        keys = _names(self.key)
+        dated = "" if self.undated else " having sum(events) > 0"
+        return f"""select {keys}, min(first_seen) as first_seen, max(last_seen) as last_seen,
+  count(distinct day) as days, cast(sum(events) as bigint) as events
+  from {partial} where {_present(self.key)} group by {keys}{dated}"""
+
+
+@dataclass(frozen=True)
+class HourProfile:
+    """Which hours a key is active in, and with which share of its records.
+
+    Attributes:
+        key: Key columns before the hour.
+        hour: `hour_of_day` or `hour_of_week`, the table's last key column.
+        above: Only hours with more than this share of the key's records, undated ones counted in the total.
+    """
+
+    key: tuple[str, ...]
+    hour: str
+    above: float = 0.0
+    hours: ClassVar[Mapping[str, str]] = {
+        "hour_of_day": "hour_of_day",
+        "hour_of_week": "(isodow(day) - 1) * 24 + hour_of_day",
+    }
+
+    @property
+    def table_key(self) -> tuple[str, ...]:
+        """The key columns and the hour."""
+        return (*self.key, self.hour)
+
+    @property
+    def columns(self) -> dict[str, str]:
+        """Key columns, the hour, events and share."""
+        return {**dict.fromkeys(self.key, "VARCHAR"), self.hour: "BIGINT", "events": "BIGINT", "share": "DOUBLE"}
+
+    @property
+    def grain(self) -> tuple[str, ...]:
+        """The key columns and the hour of the day; the day gives the hour of the week."""
+        return tuple(dict.fromkeys(("key_id", *self.key, "hour_of_day")))
+
+    @property
+    def inputs(self) -> frozenset[str]:
+        """The key columns, the time and the width of buckets."""
+        return frozenset({*self.grain, "bucket_seconds"})
+
+    def measures(self, table: str) -> Mapping[str, Measure]:  # noqa: ARG002 - hour tables share their measure
+        """Records that say their hour, undated ones included (they count in the total)."""
+        return {"hourly": Measure(f"count(*) filter ({HOURLY})", "sum", frozenset({"bucket_seconds"}))}
+
+    def needs_day(self, wanted: frozenset[str]) -> bool:
+        """Only the hour of the week comes from the day."""
+        return bool(wanted) and self.hour == "hour_of_week"
+
+    def merge(self, table: str, partial: str) -> str:  # noqa: ARG002 - as above
+        """Count per hour against the key's total."""
+        keys = _names(self.key)
+        return f"""select {keys}, cast(h as bigint) as {self.hour}, cast(n as bigint) as events, n / total as share from (
+  select {keys}, h, n, sum(n) over (partition by {keys}) as total from (
+    select {keys}, {self.hours[self.hour]} as h, sum(hourly) as n from {partial} where {_present(self.key)}
+    group by {keys}, h))
+  where h is not null and n > total * {self.above!r}"""
+

@@ -1,0 +1,210 @@
+"""What the backends share: base rules become conditions, a correlation becomes a plan, a target writes it out."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from sigma.conditions import ConditionAND, ConditionNOT, ConditionOR, ConditionValueExpression
+from sigma.conversion.base import TextQueryBackend
+from sigma.conversion.state import ConversionState
+from sigma.exceptions import SigmaConversionError
+from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
+from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
+from sigma.rule import SigmaRule
+
+from keytrip.compile.plan import Plan, place_of, plan_of
+from keytrip.errors import ContentError, KeytripError
+from keytrip.records.vocabulary import Field, Table, vocabulary
+
+if TYPE_CHECKING:
+    from sigma.correlations import SigmaCorrelationRule
+
+STATE = "keytrip_siem"
+
+
+def siem_pipeline(siem: str) -> ProcessingPipeline:
+    """Return the pipeline that tells the user's pipeline which SIEM it serves (one name for every backend)."""
+    return ProcessingPipeline(items=[ProcessingItem(SetStateTransformation(STATE, siem), identifier="keytrip_siem")])
+
+
+@contextmanager
+def sigma_errors(rule: Any) -> Iterator[None]:
+    """Turn our errors into pySigma's, with the rule's place, so that sigma-cli reports them like its own."""
+    try:
+        yield
+    except KeytripError as error:
+        placed = error if str(error.place) else type(error)(error.message, place=place_of(rule), hint=error.hint)
+        raise SigmaConversionError(rule, rule.source, str(placed)) from placed
+
+
+class KeytripBackend(TextQueryBackend):
+    """A pySigma backend that keeps SEMANTICS for `ai_*` logsources.
+
+    A target gives constants and leaf methods for conditions, and two methods for queries: `counting` and `plain`.
+    """
+
+    siem: ClassVar[str] = ""
+    correlation_methods: ClassVar[dict[str, str] | None] = {"default": "Tumbling windows, then the baseline"}
+    group_expression: ClassVar[str | None] = "({expr})"
+    token_separator: str = " "
+    or_token: ClassVar[str | None] = "or"
+    and_token: ClassVar[str | None] = "and"
+    not_token: ClassVar[str | None] = "not"
+    precedence: ClassVar[Any] = (ConditionNOT, ConditionAND, ConditionOR)
+    convert_or_as_in: ClassVar[bool] = False
+    convert_and_as_in: ClassVar[bool] = False
+    packs: tuple[Path, ...] = ()
+    _table: str = "usage"
+
+    @abstractmethod
+    def counting(self, plan: Plan, table: str, condition: str) -> str:
+        """Return the query of a counting correlation over the events of canonical `table` that meet `condition`."""
+
+    @abstractmethod
+    def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
+        """Return the query of a plain rule."""
+
+    @abstractmethod
+    def exactly(self, field: str, text: str) -> str:
+        """Return the condition that the canonical `field` is exactly `text`."""
+
+    def convert_rule(
+        self, rule: SigmaRule, output_format: str | None = None, callback: Callable[..., Any] | None = None
+    ) -> list[Any]:
+        """Convert a plain rule; of one that only a correlation uses, keep the condition.
+
+        Raises:
+            SigmaConversionError: The rule asks for what SEMANTICS does not have, or this target cannot say.
+        """
+        if vocabulary().by_category(rule.logsource.category) is None:
+            return super().convert_rule(rule, output_format, callback)
+        with sigma_errors(rule):
+            return self._convert_rule(rule, output_format, callback)
+
+    def _convert_rule(
+        self, rule: SigmaRule, output_format: str | None, callback: Callable[..., Any] | None
+    ) -> list[Any]:
+        if getattr(self, "last_processing_pipeline", None) is None:
+            self.init_processing_pipeline(output_format)
+        self.last_processing_pipeline.apply(rule)
+        self._table = self.table_of(rule)
+        condition = self._condition(rule)
+        rule.set_conversion_result([condition])
+        if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
+            return []
+        query: Any = self.plain(rule, self._table, condition)
+        if callback is not None:
+            query = callback(rule, output_format, 0, None, query)
+        return [] if query is None else [query]
+
+    def _condition(self, rule: SigmaRule) -> str:
+        parts = []
+        for parsed in rule.detection.parsed_condition:
+            converted = self.convert_condition(parsed.parsed, ConversionState())
+            if not isinstance(converted, str):
+                raise ContentError("its condition cannot be converted", place=place_of(rule))
+            parts.append(converted)
+        condition = self._any(parts)
+        if rule.logsource.product:
+            condition = f"{self.exactly('provider', rule.logsource.product)} {self.and_token} ({condition})"
+        return condition
+
+    def _any(self, conditions: list[str]) -> str:
+        if len(conditions) == 1:
+            return conditions[0]
+        return f" {self.or_token} ".join(f"({c})" for c in dict.fromkeys(conditions))
+
+    def convert_correlation_rule(
+        self,
+        rule: SigmaCorrelationRule,
+        output_format: str | None = None,
+        method: str | None = None,  # noqa: ARG002 - pySigma's signature
+        callback: Callable[..., Any] | None = None,
+    ) -> list[Any]:
+        """Convert a correlation: the referenced rules' conditions, then the plan.
+
+        Raises:
+            SigmaConversionError: As `convert_rule`.
+        """
+        with sigma_errors(rule):
+            return self._convert_correlation(rule, output_format, callback)
+
+    def _convert_correlation(
+        self, rule: SigmaCorrelationRule, output_format: str | None, callback: Callable[..., Any] | None
+    ) -> list[Any]:
+        plan = plan_of(rule, self.packs)
+        table, condition = self.events_of(rule)
+        query: Any = self.counting(plan, table, condition)
+        if callback is not None:
+            query = callback(rule, output_format, 0, None, query)
+        queries = [] if query is None else [query]
+        rule.set_conversion_result(queries)
+        return queries if rule._output else []  # noqa: SLF001 - as above
+
+    def events_of(self, rule: SigmaCorrelationRule) -> tuple[str, str]:
+        """Return (canonical table, condition) of the events that any referenced rule matches, each once.
+
+        Raises:
+            ContentError: The referenced rules read different tables, or are correlations themselves.
+        """
+        bases = [reference.rule for reference in rule.rules or ()]
+        plain = [base for base in bases if isinstance(base, SigmaRule)]
+        if len(plain) != len(bases) or len(rule.aliases):
+            raise ContentError("correlations over correlations and aliases are not compiled yet", place=place_of(rule))
+        tables = {self.table_of(base) for base in plain}
+        if len(tables) != 1:
+            hint = "refer to rules of one logsource category"
+            raise ContentError(f"reads {len(tables)} tables", place=place_of(rule), hint=hint)
+        conditions = [str(condition) for base in plain for condition in base.get_conversion_result()]
+        return tables.pop(), self._any(conditions)
+
+    def table_of(self, rule: SigmaRule) -> str:
+        """Return the canonical table that a rule reads.
+
+        Raises:
+            ContentError: Its logsource is none of ours.
+        """
+        found = vocabulary().by_category(rule.logsource.category)
+        if found is None:
+            raise ContentError(f"logsource category {rule.logsource.category!r} is none of ai_*", place=place_of(rule))
+        return found[0]
+
+    def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:
+        """Refuse keywords: a record has no text of its own to search."""
+        raise ContentError(f"keyword {cond.value} has no field to search", hint="name a field")
+
+    # -- fields ----------------------------------------------------------------------------------------------------
+
+    def field_map(self) -> dict[str, str]:
+        """Return canonical name -> the SIEM's field, as this run's pipeline maps it."""
+        found: dict[str, str] = {}
+        for item in self.last_processing_pipeline.items:
+            transformation = item.transformation
+            if isinstance(transformation, FieldMappingTransformation) and f"_{self.siem}_" in f"_{item.identifier}_":
+                found |= {k: v for k, v in transformation.mapping.items() if k and isinstance(v, str)}
+        return found
+
+    def siem_field(self, name: str) -> str:
+        """Return the SIEM's field of a canonical one."""
+        return self.field_map().get(name, name)
+
+    def canonical_field(self, name: str) -> tuple[str, Field]:
+        """Return (canonical name, field) of a field in a condition, whichever of the two names it has.
+
+        Raises:
+            ContentError: The canonical table has no such field.
+        """
+        canonical = {v: k for k, v in self.field_map().items()}.get(name, name)
+        columns = table_named(self._table).columns
+        if canonical not in columns:
+            raise ContentError(f"no field {canonical!r} in {self._table} records", hint="docs/fields.md lists them")
+        return canonical, columns[canonical]
+
+
+def table_named(name: str) -> Table:
+    """Return the canonical table."""
+    return vocabulary().tables[name]

@@ -1,0 +1,335 @@
+"""DuckDB SQL over the view `usage` (canonical columns, derived ones included) and one table a baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from ipaddress import ip_network
+from typing import Any, ClassVar
+
+from sigma.conditions import ConditionFieldEqualsValueExpression
+from sigma.conversion.state import ConversionState
+from sigma.processing.pipeline import ProcessingPipeline
+from sigma.rule import SigmaRule
+from sigma.types import SigmaFieldReference, SigmaRegularExpressionFlag, SigmaString
+
+from keytrip.compile.base import KeytripBackend, siem_pipeline
+from keytrip.compile.plan import Block, Plan
+from keytrip.compile.values import fold, has_wildcard, number_of, pattern, refuse_text_test
+from keytrip.errors import ContentError
+from keytrip.records.sql import quote_name, quote_text
+from keytrip.rules.expression import (
+    Binary,
+    Call,
+    Column,
+    Compare,
+    Expression,
+    Logic,
+    Negative,
+    Not,
+    Number,
+)
+
+_ESCAPE = "!"
+_FLAGS = {
+    SigmaRegularExpressionFlag.IGNORECASE: "i",
+    SigmaRegularExpressionFlag.MULTILINE: "m",
+    SigmaRegularExpressionFlag.DOTALL: "s",
+}
+
+
+class DuckDBBackend(KeytripBackend):
+    """Conditions are two-valued: each leaf is false, never null, where a field is null."""
+
+    identifier: ClassVar[str] = "keytrip_duckdb"
+    name: ClassVar[str] = "keytrip DuckDB SQL"
+    formats: ClassVar[dict[str, str]] = {"default": "SQL over the view usage and the baseline tables"}
+    siem: ClassVar[str] = "duckdb"
+    backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("duckdb")
+
+    # -- leaves of conditions --------------------------------------------------------------------------------------
+
+    def _leaf(self, test: str) -> str:
+        return f"coalesce({test}, false)"
+
+    def exactly(self, field: str, text: str) -> str:
+        """Compare as written."""
+        return self._leaf(f"{quote_name(field)} = {quote_text(text)}")
+
+    def convert_condition_field_eq_val_str(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Compare without regard to case."""
+        return self._string(cond, fold)
+
+    def convert_condition_field_eq_val_str_case_sensitive(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Compare with regard to case."""
+        return self._string(cond, None)
+
+    def _string(self, cond: ConditionFieldEqualsValueExpression, case: Any) -> str:
+        name, field = self.canonical_field(cond.field)
+        value = cond.value
+        assert isinstance(value, SigmaString)  # noqa: S101 - pySigma calls this for strings only
+        if not has_wildcard(value) and field.numeric:
+            number = number_of(value, field)
+            return "false" if number is None else self._leaf(f"{quote_name(name)} = {number!r}")
+        refuse_text_test(name, field)
+        column = f"cast({quote_name(name)} as varchar)" if field.type == "int" else quote_name(name)
+        column = f"lower({column})" if case else column
+        if not has_wildcard(value):
+            text = str(value.to_plain()) if False else "".join(p for p in value.s if isinstance(p, str))
+            return self._leaf(f"{column} = {quote_text(case(text) if case else text)}")
+        like = pattern(value, lambda s: _like(case(s) if case else s), "%", "_")
+        return self._leaf(f"{column} like {quote_text(like)} escape '{_ESCAPE}'")
+
+    def convert_condition_field_eq_val_num(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Compare as numbers on a number field, as text on a text field."""
+        name, field = self.canonical_field(cond.field)
+        if field.numeric:
+            return self._leaf(f"{quote_name(name)} = {cond.value}")
+        return self._leaf(f"lower({quote_name(name)}) = {quote_text(fold(str(cond.value)))}")
+
+    def convert_condition_field_eq_val_bool(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
+    ) -> str:
+        """Refuse: no canonical field is boolean."""
+        raise ContentError(f"{cond.field}: no field is boolean", hint="quote the word")
+
+    def convert_condition_field_eq_val_re(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """RE2, unanchored."""
+        name, field = self.canonical_field(cond.field)
+        refuse_text_test(name, field)
+        value: Any = cond.value
+        flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
+        text = (f"(?{flags})" if flags else "") + str(value.regexp.to_plain() if hasattr(value.regexp, "to_plain") else value.regexp)
+        return self._leaf(f"regexp_matches(cast({quote_name(name)} as varchar), {quote_text(text)})")
+
+    def convert_condition_field_eq_val_cidr(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Match addresses of the network's own version; any other text matches none."""
+        name, _ = self.canonical_field(cond.field)
+        value: Any = cond.value
+        network = ip_network(str(value.cidr), strict=False)
+        low, high = network.network_address.packed.hex(), network.broadcast_address.packed.hex()
+        macro = "kt_hex4" if network.version == 4 else "kt_hex6"  # noqa: PLR2004 - IP versions
+        return self._leaf(f"{macro}({quote_name(name)}) between '{low}' and '{high}'")
+
+    def convert_condition_field_compare_op_val(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Order numbers; refuse to order text."""
+        name, field = self.canonical_field(cond.field)
+        value: Any = cond.value
+        if not field.numeric:
+            raise ContentError(f"{name} is text: {value.op.name.lower()} on it is refused")
+        operator = {"LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}[value.op.name]
+        return self._leaf(f"{quote_name(name)} {operator} {value.number}")
+
+    def convert_condition_field_eq_field(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Compare two fields without regard to case."""
+        value: Any = cond.value
+        assert isinstance(value, SigmaFieldReference)  # noqa: S101 - pySigma calls this for references only
+        left, right = (self._as_text(name) for name in (cond.field, value.field))
+        if value.starts_with and value.ends_with:
+            return self._leaf(f"contains({left}, {right})")
+        if value.starts_with:
+            return self._leaf(f"starts_with({left}, {right})")
+        if value.ends_with:
+            return self._leaf(f"ends_with({left}, {right})")
+        return self._leaf(f"{left} = {right}")
+
+    def _as_text(self, field_name: str) -> str:
+        name, field = self.canonical_field(field_name)
+        return f"lower({quote_name(name)})" if field.type == "string" else f"cast({quote_name(name)} as varchar)"
+
+    def convert_condition_field_eq_val_null(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Absence."""
+        return f"{quote_name(self.canonical_field(cond.field)[0])} is null"
+
+    def convert_condition_field_exists(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Presence."""
+        return f"{quote_name(self.canonical_field(cond.field)[0])} is not null"
+
+    def convert_condition_field_not_exists(
+        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
+    ) -> str:
+        """Absence."""
+        return f"{quote_name(self.canonical_field(cond.field)[0])} is null"
+
+    # -- queries -----------------------------------------------------------------------------------------------------
+
+    def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
+        """Every matching event, with the rule and its level."""
+        name, level = str(rule.name or rule.id), rule.level.name.lower() if rule.level else "medium"
+        return (
+            f"select *, {quote_text(name)} as rule, {quote_text(level)} as level\nfrom {table}\n"
+            f"where timestamp is not null and ({condition})"
+        )
+
+    def counting(self, plan: Plan, table: str, condition: str) -> str:
+        """Group events by window, then join the reduced rows with the baseline."""
+        head = f"-- {plan.rule}: {plan.title}\n"
+        events = _events(plan, table, condition)
+        groups = _groups(plan)
+        return f"{head}with events as (\n{events}\n), groups as (\n{groups}\n)\n{_result(plan)}"
+
+
+def _like(text: str) -> str:
+    return "".join(_ESCAPE + c if c in "%_" + _ESCAPE else c for c in text)
+
+
+def _window(plan: Plan) -> str:
+    width, offset = plan.seconds * 1_000_000, plan.offset * 1_000_000
+    shifted = f"epoch_us(timestamp) - {offset}" if offset else "epoch_us(timestamp)"
+    # integer division truncates, and times before the first Monday are negative after the shift
+    floor = f"cast(floor(({shifted}) / {width}) as bigint)" if offset else f"({shifted}) // {width}"
+    return f"make_timestamp({floor} * {width} + {offset})"
+
+
+def _events(plan: Plan, table: str, condition: str) -> str:
+    columns = ["timestamp", *(quote_name(name) for name in plan.event_fields if name != "timestamp")]
+    present = "".join(f" and {quote_name(name)} is not null" for name in plan.group_by)
+    return (
+        f"  select {', '.join(columns)}, {_window(plan)} as window_start\n  from {table}\n"
+        f"  where timestamp is not null{present} and ({condition})"
+    )
+
+
+def value_sql(plan: Plan) -> str:
+    """Return the aggregate that is the correlation's value."""
+    columns = [quote_name(name) for name in plan.fields]
+    match plan.type:
+        case "event_count":
+            return "count(*)"
+        case "value_count" if len(columns) > 1:
+            present = " and ".join(f"{c} is not null" for c in columns)
+            return f"count(distinct row({', '.join(columns)})) filter ({present})"
+        case "value_count":
+            return f"count(distinct {columns[0]})"
+        case "value_sum" if plan.cost_sum:
+            return f"round(cast(sum(cast({columns[0]} as decimal(38, 15))) as double), 9)"
+        case "value_sum":
+            return f"sum({columns[0]})"
+        case "value_avg":
+            return f"avg({columns[0]})"
+        case "value_median":
+            return f"quantile_cont(cast({columns[0]} as double), 0.5)"
+    return f"quantile_cont(cast({columns[0]} as double), {(plan.percentile or 0) / 100!r})"
+
+
+def _groups(plan: Plan) -> str:
+    keys = [quote_name(name) for name in plan.group_by]
+    parts = [*keys, "window_start", f"{value_sql(plan)} as value", "count(*) as events"]
+    parts += ["min(timestamp) as first_seen", "max(timestamp) as last_seen"]
+    source, block = "events", plan.share_block
+    if block is not None:
+        absent = " and ".join(f"e.{quote_name(c)} is not null" for c in block.on)
+        parts.append(f"count(*) filter ({absent} and t.kt_found is null) / count(*) as share")
+        keyed = ", ".join(quote_name(c) for c in block.on)
+        match = " and ".join(f"e.{quote_name(c)} = t.{quote_name(c)}" for c in block.on)
+        source = (
+            f"events e left join (select {keyed}, true as kt_found from {quote_name(block.table)}) t on {match}"
+        )
+        parts = [p if " " in p else f"e.{p}" for p in parts]
+    return f"  select {', '.join(parts)}\n  from {source}\n  group by {', '.join([*_qualified(keys, block), 'window_start'])}"
+
+
+def _qualified(keys: Sequence[str], block: Block | None) -> list[str]:
+    return [f"e.{key}" for key in keys] if block is not None else list(keys)
+
+
+def _result(plan: Plan) -> str:
+    width = f"to_seconds({plan.seconds})"
+    parts = [f"g.{quote_name(name)}" for name in plan.group_by]
+    parts += ["g.window_start", f"g.window_start + {width} as window_end", "g.value"]
+    parts += ["g.share"] if plan.share_block else []
+    parts += ["g.events", "g.first_seen", "g.last_seen"]
+    joins, where = [], [f"g.value {plan.threshold.operator} {plan.threshold.text}"]
+    for number, block in enumerate(plan.blocks):
+        alias = f"b{number}"
+        if block.absent:
+            where += _absence(block)
+            continue
+        match = " and ".join(f"g.{quote_name(c)} = {alias}.{quote_name(c)}" for c in block.on)
+        joins.append(f"left join {quote_name(block.table)} {alias} on {match}")
+        where.append(_excess(block, alias))
+        parts += [f"{alias}.{quote_name(c)} as {quote_name(f'baseline_{block.prefix}{c}')}" for c in block.columns]
+    parts += [f"{quote_text(plan.rule)} as rule", f"{quote_text(plan.level)} as level"]
+    lines = [f"select {', '.join(parts)}", "from groups g", *joins, "where " + "\n  and ".join(where)]
+    return "\n".join(lines)
+
+
+def _exists(table: str, columns: Sequence[str]) -> str:
+    match = " and ".join(f"m.{quote_name(c)} = g.{quote_name(c)}" for c in columns)
+    return f"exists (select 1 from {quote_name(table)} m where {match})"
+
+
+def _absence(block: Block) -> list[str]:
+    parts = []
+    if block.share is not None:
+        parts.append(f"g.share {block.share.operator} {block.share.text}")
+    else:
+        parts.append(f"not {_exists(block.table, block.on)}")
+    if block.requires is not None and block.requires[1]:
+        parts.append(_exists(*block.requires))
+    return parts
+
+
+def _excess(block: Block, alias: str) -> str:
+    assert block.exceeds is not None  # noqa: S101 - the caller checked
+    test = f"coalesce(cast(g.value as double) > {arithmetic(block.exceeds, alias)}, false)"
+    if block.where is not None:
+        test += f" and {logic(block.where, alias)}"
+    if block.fires_without_row:
+        return f"({alias}.{quote_name(block.on[0])} is null or ({test}))"
+    return f"({test})"
+
+
+def arithmetic(expression: Expression, alias: str) -> str:
+    """Return SQL whose value is null where SEMANTICS says null: any null part, any division by zero."""
+    match expression:
+        case Number(value):
+            return f"cast({value!r} as double)"
+        case Column("value"):
+            return "cast(g.value as double)"
+        case Column(name):
+            return f"cast({alias}.{quote_name(name)} as double)"
+        case Negative(of):
+            return f"(-{arithmetic(of, alias)})"
+        case Binary("/", left, right):
+            return f"({arithmetic(left, alias)} / nullif({arithmetic(right, alias)}, 0))"
+        case Binary(op, left, right):
+            return f"({arithmetic(left, alias)} {op} {arithmetic(right, alias)})"
+        case Call("abs", (arg,)):
+            return f"abs({arithmetic(arg, alias)})"
+        case Call(name, args):
+            parts = [arithmetic(arg, alias) for arg in args]
+            nulls = " or ".join(f"{part} is null" for part in parts)
+            function = "greatest" if name == "max" else "least"
+            return f"(case when {nulls} then null else {function}({', '.join(parts)}) end)"
+    raise ContentError("a condition stands where a number belongs")
+
+
+def logic(expression: Expression, alias: str) -> str:
+    """Return two-valued SQL."""
+    match expression:
+        case Compare(op, left, right):
+            sign = {"==": "=", "!=": "<>"}.get(op, op)
+            return f"coalesce({arithmetic(left, alias)} {sign} {arithmetic(right, alias)}, false)"
+        case Logic(op, args):
+            return "(" + f" {op} ".join(logic(arg, alias) for arg in args) + ")"
+        case Not(of):
+            return f"(not {logic(of, alias)})"
+    raise ContentError("a number stands where a condition belongs")

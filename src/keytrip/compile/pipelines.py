@@ -1,0 +1,20 @@
+"""The pipelines of `pipelines/`, and the one that serves every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from sigma.processing.pipeline import ProcessingPipeline
+
+from keytrip.content import content_files
+
+
+def canonical_pipeline(packs: Sequence[Path] = ()) -> ProcessingPipeline:
+    """Return the canonical layout's pipeline; each of its items applies to the SIEM that the backend names."""
+    merged = ProcessingPipeline()
+    for path in content_files("pipelines", ".yml", packs):
+        if path.stem.startswith("keytrip_canonical_"):
+            merged += ProcessingPipeline.from_yaml(path.read_text(encoding="utf-8"))
+    merged.name = "keytrip canonical layout"
+    return merged

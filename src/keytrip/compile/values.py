@@ -1,0 +1,60 @@
+"""Values of Sigma conditions, taken apart for the targets: case, wildcards, numbers, networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sigma.types import SigmaString, SpecialChars
+
+from keytrip.errors import ContentError
+from keytrip.records.vocabulary import Field
+
+
+def fold(text: str) -> str:
+    """Return the one-to-one Unicode lower case of `text` (SEMANTICS section 2)."""
+    return "".join(low if len(low := c.lower()) == 1 else c for c in text)
+
+
+def pieces(value: SigmaString) -> Iterator[str | SpecialChars]:
+    """Yield the literal texts and wildcards of a Sigma string.
+
+    Raises:
+        ContentError: A placeholder was not replaced.
+    """
+    for piece in value.s:
+        if isinstance(piece, str | SpecialChars):
+            yield piece
+        else:
+            raise ContentError(f"placeholder {piece} has no values", hint="set it in a pack's variables or with --var")
+
+
+def has_wildcard(value: SigmaString) -> bool:
+    """Whether a Sigma string holds `*` or `?`."""
+    return any(isinstance(piece, SpecialChars) for piece in pieces(value))
+
+
+def pattern(value: SigmaString, literal: Callable[[str], str], many: str, one: str) -> str:
+    """Return a Sigma string as a target's pattern."""
+    marks = {SpecialChars.WILDCARD_MULTI: many, SpecialChars.WILDCARD_SINGLE: one}
+    return "".join(literal(p) if isinstance(p, str) else marks[p] for p in pieces(value))
+
+
+def number_of(value: Any, field: Field) -> float | None:
+    """Return the number that a value means on a number field, or None where it is a text test or no number."""
+    if not field.numeric:
+        return None
+    try:
+        return float(str(value))
+    except ValueError:
+        return None
+
+
+def refuse_text_test(name: str, field: Field) -> None:
+    """Refuse what SEMANTICS refuses: a text test on a double.
+
+    Raises:
+        ContentError: The field is a double.
+    """
+    if field.type == "double":
+        raise ContentError(f"{name} is a double: a text test on it is refused", hint="compare with gt, gte, lt or lte")

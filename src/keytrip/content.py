@@ -1,0 +1,30 @@
+"""Finds the content folders: packed beside the module in a wheel, else the checkout's, with user packs on top."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from keytrip.errors import UsageError
+
+FOLDERS = ("rules", "baselines", "pipelines", "exporters")
+
+
+def content_root() -> Path:
+    """Return the folder that holds `rules`, `baselines`, `pipelines` and `exporters`, as a real path."""
+    packed = Path(__file__).parent / "content"
+    return packed if packed.is_dir() else Path(__file__).parents[2]
+
+
+def content_files(folder: str, suffix: str, packs: Sequence[Path] = ()) -> list[Path]:
+    """Return the files with `suffix` below `folder`, ours first, then each pack's, each sorted by path.
+
+    Raises:
+        UsageError: A pack is no folder.
+    """
+    found: list[Path] = []
+    for root in (content_root(), *packs):
+        if not root.is_dir():
+            raise UsageError(f"{root}: no such folder", hint="give --pack a folder that holds rules/ or baselines/")
+        found += sorted(p for p in (root / folder).glob(f"**/*{suffix}") if p.is_file() and p.name[0] not in "._")
+    return found

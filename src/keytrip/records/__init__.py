@@ -1,0 +1,1 @@
+"""Canonical records: one vocabulary, from which types, schemas, checks and documentation derive."""

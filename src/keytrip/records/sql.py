@@ -1,0 +1,89 @@
+"""DuckDB macros that give raw text its canonical meaning (times, numbers, networks), and the quoting helpers."""
+
+from __future__ import annotations
+
+from keytrip.records.vocabulary import usage
+
+# SEMANTICS section 1: a date, then time, fraction and offset if there. A fast path takes the forms that logs really
+# have without a regular expression; everything else goes through the full pattern.
+_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?$"
+_NUMBER = r"^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$"
+_FAST = ("____-__-__T__:__:__.______Z", "____-__-__T__:__:__.______+00:00", "____-__-__T__:__:__Z")
+
+# 10^11 splits seconds from milliseconds (SEMANTICS section 1); 38 digits hold any plausible number exactly.
+MACROS = rf"""
+create or replace temp macro kt_range(t) as
+  case when t >= timestamp '1970-01-01' and t < timestamp '2262-01-01' then t end;
+create or replace temp macro kt_epoch(x) as
+  case when x >= 0 and x < 9300000000000
+       then make_timestamp(cast(floor(case when x >= 100000000000 then x * 1000 else x * 1000000 end) as bigint)) end;
+create or replace temp macro kt_slow_time(s) as
+  case when regexp_matches(s, '{_NUMBER}') then kt_epoch(try_cast(s as decimal(38, 12)))
+       when regexp_matches(s, '{_TIME}') and coalesce(nullif(substr(s, 12, 2), ''), '00') < '24'
+       then try_cast(regexp_extract(s, '{_TIME}', 1) || ' ' || coalesce(nullif(regexp_extract(s, '{_TIME}', 2), ''), '00:00')
+              || ':' || coalesce(nullif(regexp_extract(s, '{_TIME}', 3), ''), '00')
+              || '.' || left(regexp_extract(s, '{_TIME}', 4) || '000000', 6) as timestamp)
+            - kt_offset(regexp_extract(s, '{_TIME}', 5)) end;
+create or replace temp macro kt_time(s) as kt_range(
+  case when (s like '{_FAST[0]}' or s like '{_FAST[1]}' or s like '{_FAST[2]}')
+            and not contains(s, ' ') and substr(s, 12, 2) < '24'
+       then try_cast(left(s, case when strlen(s) = 20 then 19 else 26 end) as timestamp)
+       else kt_slow_time(s) end);
+create or replace temp macro kt_double(s) as try_cast(s as double);
+create or replace temp macro kt_int(s) as
+  case when s is not null then coalesce(try_cast(s as bigint), try_cast(round(try_cast(s as double)) as bigint)) end;
+create or replace temp macro kt_bad_number(s) as
+  case when s is not null then not coalesce(isfinite(try_cast(s as double)), false) else false end;
+create or replace temp macro kt_bad_int(s) as
+  case when s is not null then kt_int(s) is null else false end;
+"""
+_OFFSET = """
+create or replace temp macro kt_offset(z) as
+  case when z in ('', 'Z') then interval 0 minute
+       when substr(z, 2, 2) < '24' and substr(z, 5, 2) < '60'
+       then to_minutes((case when z[1] = '-' then -1 else 1 end)
+            * (cast(substr(z, 2, 2) as integer) * 60 + cast(substr(z, 5, 2) as integer))) end;
+"""
+_V4 = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_V6 = r"([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?(::([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?)?"
+# An IPv6 is RFC 5952 text here (reading normalised it), so its first three groups can be taken from the text.
+_NETWORKS = rf"""
+create or replace temp macro kt_groups(s) as
+  len(list_filter(string_split(replace(s, '::', ':'), ':'), lambda g: g <> ''));
+create or replace temp macro kt_is_v6(s) as
+  regexp_full_match(s, '{_V6}') and case when contains(s, '::') then kt_groups(s) <= 7 else kt_groups(s) = 8 end;
+create or replace temp macro kt_head(s) as
+  list_filter(string_split(split_part(s, '::', 1), ':'), lambda g: g <> '');
+create or replace temp macro kt_tail(s) as
+  case when contains(s, '::') then list_filter(string_split(split_part(s, '::', 2), ':'), lambda g: g <> '')
+       else [] end;
+create or replace temp macro kt_first3(s) as
+  list_slice(list_concat(list_concat(kt_head(s), list_transform(range(8 - kt_groups(s)), lambda i: '0')), kt_tail(s)),
+             1, 3);
+create or replace temp macro kt_net6(s) as
+  regexp_replace(array_to_string(kt_first3(s), ':'), '(^|:)0(:0)*$', '') || '::/48';
+create or replace temp macro kt_net(s) as
+  case when contains(s, ':') then case when kt_is_v6(s) then kt_net6(s) end
+       when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}') then regexp_extract(s, '^(.*)\.', 1) || '.0/24' end;
+"""
+SETUP = _OFFSET + MACROS + _NETWORKS
+
+
+def quote_name(name: str) -> str:
+    """Return `name` as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def quote_text(text: str) -> str:
+    """Return `text` as a SQL string literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def derived_sql(name: str) -> str:
+    """Return DuckDB text that computes the derived usage field `name` from the canonical columns.
+
+    Raises:
+        KeyError: There is no such derived field.
+    """
+    sql = usage().derived[name].sql
+    return sql or quote_name(name)

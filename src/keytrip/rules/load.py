@@ -1,0 +1,239 @@
+"""Loads rule files with their places, layers user packs over ours, and applies parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from keytrip.content import content_files
+from keytrip.errors import ContentError, Place, UsageError
+
+REFERENCE_TAG = "keytrip.reference"
+LEVELS = ("informational", "low", "medium", "high", "critical")
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Document:
+    """One YAML document of a rule file.
+
+    Attributes:
+        data: Its content, a mapping.
+        path: The file.
+        line: The line that it begins on.
+    """
+
+    data: Mapping[str, Any]
+    path: Path
+    line: int
+
+    @property
+    def name(self) -> str:
+        """The rule's `name`, else its id, else its title."""
+        return str(self.data.get("name") or self.data.get("id") or self.data.get("title") or "?")
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """The rule's tags as text."""
+        return tuple(str(tag) for tag in self.data.get("tags") or ())
+
+    @property
+    def level(self) -> str:
+        """The rule's level, `medium` where none is given."""
+        return str(self.data.get("level") or "medium").lower()
+
+    @property
+    def place(self) -> Place:
+        """Where the rule is."""
+        return Place(str(self.path), self.line, self.name)
+
+    @property
+    def references(self) -> tuple[str, ...]:
+        """Names or ids of the rules that a correlation refers to."""
+        correlation = self.data.get("correlation")
+        rules = correlation.get("rules") if isinstance(correlation, dict) else None
+        return (rules,) if isinstance(rules, str) else tuple(str(rule) for rule in rules or ())
+
+
+@dataclass(frozen=True)
+class Pack:
+    """What a user's `pack.yml` says."""
+
+    variables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    disabled: tuple[str, ...] = ()
+    parameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+
+
+def read_documents(path: Path) -> list[Document]:
+    """Return the rule documents of one file.
+
+    Raises:
+        ContentError: It is not YAML, or a document is no mapping.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+        nodes = list(yaml.compose_all(text, Loader=_LOADER))
+        values = list(yaml.load_all(text, Loader=_LOADER))  # noqa: S506 - a safe loader, the C one where it is built
+    except UnicodeDecodeError as error:
+        raise ContentError("is not UTF-8", place=Place(str(path))) from error
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else None
+        problem = getattr(error, "problem", None) or "is no YAML"
+        raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line)) from error
+    documents = []
+    for node, value in zip(nodes, values, strict=True):
+        line = node.start_mark.line + 1 if node else 1
+        if not isinstance(value, dict):
+            raise ContentError("is no rule: not a mapping", place=Place(str(path), line))
+        documents.append(Document(value, path, line))
+    return documents
+
+
+def read_pack(folders: Iterable[Path]) -> Pack:
+    """Return the union of the packs' `pack.yml` files, later ones winning.
+
+    Raises:
+        ContentError: One of them is not what INTERFACE says.
+    """
+    variables: dict[str, Sequence[Any]] = {}
+    disabled: list[str] = []
+    parameters: dict[str, dict[str, float]] = {}
+    for folder in folders:
+        path = folder / "pack.yml"
+        if not path.is_file():
+            continue
+        for document in read_documents(path):
+            _known(document)
+            variables |= document.data.get("variables") or {}
+            disabled += document.data.get("disabled") or []
+            for rule, values in (document.data.get("parameters") or {}).items():
+                parameters.setdefault(rule, {}).update(values)
+    return Pack(variables, tuple(disabled), parameters)
+
+
+def _known(document: Document) -> None:
+    unknown = sorted(set(document.data) - {"variables", "disabled", "parameters"})
+    if unknown:
+        hint = "a pack has variables, disabled and parameters"
+        raise ContentError(f"unknown member {unknown[0]!r}", place=Place(str(document.path), document.line), hint=hint)
+
+
+def load_rules(packs: Sequence[Path] = ()) -> list[Document]:
+    """Return all rule documents, packs layered over ours: the same id replaces, a new one adds, `disabled` removes.
+
+    Raises:
+        ContentError: A file cannot be loaded, or a parameter does not exist.
+    """
+    pack = read_pack(packs)
+    by_id: dict[str, Document] = {}
+    for path in content_files("rules", ".yml", packs):
+        for document in read_documents(path):
+            by_id[str(document.data.get("id") or document.name)] = document
+    kept = [d for d in by_id.values() if d.name not in pack.disabled]
+    return [with_parameters(d, pack.parameters.get(d.name, {})) for d in kept]
+
+
+def with_parameters(document: Document, values: Mapping[str, float]) -> Document:
+    """Return the rule with some of its named numbers set to other values.
+
+    Raises:
+        ContentError: The rule has no such parameter, or it points at nothing.
+    """
+    if not values:
+        return document
+    data = copy.deepcopy(dict(document.data))
+    declared = data.get("parameters") or {}
+    for name, value in values.items():
+        if name not in declared:
+            hint = f"it has: {', '.join(declared) or 'none'}"
+            raise ContentError(f"has no parameter {name!r}", place=document.place, hint=hint)
+        declared[name]["default"] = value
+        if "at" in declared[name]:
+            _set(data, str(declared[name]["at"]), value, document)
+    return Document(data, document.path, document.line)
+
+
+def _set(data: dict[str, Any], path: str, value: float, document: Document) -> None:
+    *parents, last = path.split(".")
+    target: Any = data
+    for part in parents:
+        target = target[int(part)] if isinstance(target, list) else target.get(part)
+        if not isinstance(target, dict | list):
+            raise ContentError(f"parameter points at {path!r}, which is not there", place=document.place)
+    if isinstance(target, list):
+        target[int(last)] = value
+    elif last in target:
+        target[last] = value
+    else:
+        raise ContentError(f"parameter points at {path!r}, which is not there", place=document.place)
+
+
+def alerting(documents: Sequence[Document]) -> list[Document]:
+    """Return the rules that alert: not those that a correlation refers to, unless it says `generate: true`."""
+    quiet: set[str] = set()
+    loud: set[str] = set()
+    for document in documents:
+        correlation = document.data.get("correlation")
+        if isinstance(correlation, dict):
+            (loud if correlation.get("generate") else quiet).update(document.references)
+    names = quiet - loud
+    found = (d for d in documents if "detection" in d.data or "correlation" in d.data)
+    return [d for d in found if d.name not in names and str(d.data.get("id")) not in names]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which alerting rules are meant: name patterns, tags, and a lowest level. Nothing said: all but the loud ones."""
+
+    names: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    level: str | None = None
+
+
+def select(documents: Sequence[Document], selection: Selection) -> list[Document]:
+    """Return the alerting rules that `selection` means, sorted by name.
+
+    Raises:
+        UsageError: A pattern matches no rule, or the level is none.
+    """
+    if selection.level and selection.level not in LEVELS:
+        raise UsageError(f"no level {selection.level!r}", hint="one of: " + ", ".join(LEVELS))
+    rules = sorted(alerting(documents), key=lambda d: d.name)
+    for pattern in selection.names:
+        if not any(fnmatchcase(d.name, pattern) for d in rules):
+            raise UsageError(f"no rule is called {pattern!r}", hint="see `keytrip rules`")
+    return [d for d in rules if _meant(d, selection)]
+
+
+def _meant(document: Document, selection: Selection) -> bool:
+    if selection.level and LEVELS.index(document.level) < LEVELS.index(selection.level):
+        return False
+    if selection.names or selection.tags:
+        named = any(fnmatchcase(document.name, pattern) for pattern in selection.names)
+        return named or any(fnmatchcase(tag, pattern) for tag in document.tags for pattern in selection.tags)
+    return REFERENCE_TAG not in document.tags
+
+
+def with_bases(chosen: Sequence[Document], documents: Sequence[Document]) -> Iterator[Document]:
+    """Yield `chosen` and every rule that they refer to, bases first, each once."""
+    by_name = {d.name: d for d in documents} | {str(d.data["id"]): d for d in documents if "id" in d.data}
+    done: set[int] = set()
+
+    def visit(document: Document) -> Iterator[Document]:
+        for reference in document.references:
+            if reference not in by_name:
+                raise ContentError(f"refers to {reference!r}, which is not there", place=document.place)
+            yield from visit(by_name[reference])
+        if id(document) not in done:
+            done.add(id(document))
+            yield document
+
+    for document in chosen:
+        yield from visit(document)

@@ -1,0 +1,188 @@
+"""Writes the SQL that reads files of one form and gives canonical, typed columns."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.vocabulary import Field, usage
+from keytrip.sources.base import Source
+from keytrip.sources.convert import Prepared, csv_header
+from keytrip.sources.lines import LINE
+from keytrip.sources.secrets import SECRET
+
+# Always read: who, when, and what duplicates are dropped by.
+ALWAYS = ("timestamp", "key_id", "request_id")
+FLAGS = "kt_flags"
+FILE = "kt_file"
+BAD, COLON, SECRETS, UNPRICED, IDENTIFIED = 1, 2, 4, 8, 16
+# Room for the largest line beyond the default limit, so that a long line reaches the check and not DuckDB's own limit.
+_OBJECT_BYTES = 2**26
+_SMALLEST = "(-9223372036854775808)"
+_SHORTEST = 18  # a prefix of two characters and 16 of the key, as SECRET demands
+
+
+def relation(files: Sequence[Prepared], source: Source) -> str:
+    """Return a FROM item that has each of the source's members as a column; several files only if quick NDJSON."""
+    if files[0].form == "ndjson":
+        return _ndjson(files, source)
+    return _csv(files[0], source) if files[0].form == "csv" else _parquet(files[0], source)
+
+
+def _literal(path: Path) -> str:
+    """DuckDB reads * ? [ in a path as a pattern: put the special characters into a class of their own."""
+    return quote_text("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
+
+
+def _ndjson(files: Sequence[Prepared], source: Source) -> str:
+    paths = ", ".join(_literal(p.path) for p in files)
+    types = dict.fromkeys(source.members, "VARCHAR") | {LINE: "BIGINT"} if files[0].numbered else source.members
+    columns = ", ".join(f"{quote_name(name)}: {quote_text(kind)}" for name, kind in types.items())
+    return (
+        f"read_json([{paths}], format = 'newline_delimited', filename = true, compression = 'none', "
+        f"maximum_object_size = {_OBJECT_BYTES}, columns = {{{columns}}})"
+    )
+
+
+def _csv(prepared: Prepared, source: Source) -> str:
+    header = csv_header(prepared.path)
+    columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header)
+    known = ", ".join(
+        f"nullif({quote_name(m)}, '') as {quote_name(m)}" if m in header else f"null::varchar as {quote_name(m)}"
+        for m in source.members
+    )
+    return (
+        f"(select {known} from read_csv({_literal(prepared.path)}, header = true, auto_detect = false, delim = ',', "
+        f"quote = '\"', escape = '\"', strict_mode = true, null_padding = false, compression = 'none', "
+        f"max_line_size = {_OBJECT_BYTES}, columns = {{{columns}}}))"
+    )
+
+
+def _parquet(prepared: Prepared, source: Source) -> str:
+    import duckdb
+
+    path = _literal(prepared.path)
+    con = duckdb.connect()
+    described = con.execute(f"describe select * from read_parquet({path})").fetchall()
+    con.close()
+    types = {row[0]: row[1] for row in described}
+    known = ", ".join(f"{_as_text(m, types)} as {quote_name(m)}" for m in source.members)
+    return f"(select {known}, file_row_number + 1 as {LINE} from read_parquet({path}, file_row_number = true))"
+
+
+def _as_text(member: str, types: dict[str, str]) -> str:
+    name = quote_name(member)
+    if member not in types:
+        return "null::varchar"
+    if types[member] == "TIMESTAMP WITH TIME ZONE":
+        return f"strftime({name} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if types[member].startswith("TIMESTAMP"):
+        return f"strftime({name}::timestamp, '%Y-%m-%dT%H:%M:%S.%fZ')"
+    if types[member].startswith(("STRUCT", "MAP")) or types[member].endswith("[]"):
+        return f"to_json({name})::varchar"
+    return f"{name}::varchar"
+
+
+def _typed(text: str, field: Field) -> str:
+    cast = {"timestamp": "kt_time", "int": "kt_int", "double": "kt_double"}.get(field.type)
+    value = f"{cast}({text})" if cast else text
+    return f"coalesce({value}, {field.default})" if field.default is not None else value
+
+
+def column_sql(name: str, source: Source) -> str:
+    """Return the typed SQL of one canonical column of `source` (null where the source cannot know it)."""
+    field = usage().fields[name]
+    if name == "source" and "source" not in source.fields:
+        return quote_text(source.name)
+    if name == "source":
+        return f"coalesce({source.fields['source']}, {quote_text(source.name)})"
+    return _typed(source.fields.get(name, "null::varchar"), field)
+
+
+def _bad(name: str, source: Source) -> str | None:
+    field = usage().fields[name]
+    if not field.numeric or name not in source.fields:
+        return None
+    return f"{'kt_bad_int' if field.type == 'int' else 'kt_bad_number'}({source.fields[name]})"
+
+
+def reason_sql(source: Source) -> str:
+    """Return SQL text that says why a row is no record, or null."""
+    checks = [(name, _bad(name, source)) for name in usage().fields]
+    cases = [f"when {bad} then {quote_text(f'{name} is no finite number')}" for name, bad in checks if bad]
+    nothing = f"{column_sql('timestamp', source)} is null and {source.fields['key_id']} is null"
+    return f"case {' '.join(cases)} when {nothing} then 'has neither a time nor a key' end"
+
+
+def _flags(source: Source, columns: Collection[str], *, typed: bool) -> str:
+    key = source.fields["key_id"]
+    nothing = f"case when {key} is null then {column_sql('timestamp', source)} is null else false end"
+    bads = _typed_bads(source) if typed else [b for name in usage().fields if (b := _bad(name, source))]
+    parts = [f"case when {' or '.join([*bads, nothing])} then {BAD} else 0 end"]
+    # a masked key has dots, a live one is long: only what may be one meets the pattern
+    live = f"regexp_full_match({key}, {quote_text(SECRET)})"
+    parts.append(
+        f"case when strlen({key}) >= {_SHORTEST} and not contains({key}, '..') then "
+        f"case when {live} then {SECRETS} else 0 end else 0 end"
+    )
+    if "source_ip" in columns and "source_ip" in source.fields:
+        parts.append(f"case when contains({source.fields['source_ip']}, ':') then {COLON} else 0 end")
+    if source.priced and {"cost_usd", "list_price"} & set(columns):
+        parts.append(f"{UNPRICED}")
+    if "request_id" in source.fields:
+        parts.append(f"case when {source.fields['request_id']} is not null then {IDENTIFIED} else 0 end")
+    return f"cast({' + '.join(parts)} as utinyint)"
+
+
+def _typed_bads(source: Source) -> list[str]:
+    """Typed columns stop the read when they are no numbers, so here they need only be read, and be finite."""
+    doubles = [quote_name(name) for name, kind in source.members.items() if kind == "DOUBLE"]
+    integers = [quote_name(name) for name, kind in source.members.items() if kind == "BIGINT"]
+    bads = [f"not isfinite({name})" for name in doubles]
+    # no count is the smallest integer; the comparison makes DuckDB read and check every member
+    bads += [f"{name} = {_SMALLEST}" for name in integers]
+    nested = [name for name in usage().fields if _bad(name, source) and not _is_member(source.fields[name], source)]
+    return [f"coalesce({bad}, false)" for bad in bads] + [b for name in nested if (b := _bad(name, source))]
+
+
+def _typed_form(prepared: Prepared) -> bool:
+    return prepared.form == "ndjson" and not prepared.numbered
+
+
+def _is_member(sql: str, source: Source) -> bool:
+    return sql.strip('"') in source.members
+
+
+def select_sql(files: Sequence[tuple[int, Prepared]], source: Source, columns: Collection[str]) -> str:
+    """Return the SELECT that reads files into canonical columns, the file's number, and the flag column.
+
+    Args:
+        files: (number, file); several only if all are quick NDJSON.
+        source: How to map them.
+        columns: Canonical fields wanted; those of ALWAYS come besides.
+    """
+    first = files[0][1]
+    wanted = [name for name in usage().fields if name in columns or name in ALWAYS]
+    parts = [f"{column_sql(name, source)} as {quote_name(name)}" for name in wanted]
+    parts.append(f"cast({_number(files)} as usmallint) as {FILE}")
+    parts.append(f"{_flags(source, columns, typed=_typed_form(first))} as {FLAGS}")
+    if first.numbered:
+        parts += [LINE, f"{reason_sql(source)} as kt_reason"]
+    else:
+        parts += [f"null::bigint as {LINE}", "null::varchar as kt_reason"]
+    return f"select {', '.join(parts)} from {relation([p for _, p in files], source)}"
+
+
+def _number(files: Sequence[tuple[int, Prepared]]) -> str:
+    if len(files) == 1:
+        return str(files[0][0])
+    paths = ", ".join(quote_text(str(p.path)) for _, p in files)
+    return f"([{', '.join(str(n) for n, _ in files)}])[list_position([{paths}], filename)]"
+
+
+def batches(files: Sequence[Prepared]) -> list[list[tuple[int, Prepared]]]:
+    """Return numbered files in groups that one SELECT can read."""
+    quick = [(n, p) for n, p in enumerate(files) if _typed_form(p)]
+    alone = [[(n, p)] for n, p in enumerate(files) if not _typed_form(p)]
+    return ([quick] if quick else []) + alone
