@@ -14,7 +14,7 @@ from functools import cached_property
 from typing import ClassVar, Protocol
 
 from keytrip.errors import ContentError
-from keytrip.records.sql import quote_name
+from keytrip.records.sql import derived_sql, quote_name
 from keytrip.records.vocabulary import usage
 
 # SEMANTICS section 5: sums of money do not depend on the order of records, so they are exact decimals.
@@ -117,7 +117,7 @@ class DailyStatistic:
     def measures(self, table: str) -> Mapping[str, Measure]:
         """The day's number, and how many records had one."""
         function, name = self._parsed
-        column = quote_name(name)
+        column = derived_sql(name) if name in usage().derived else quote_name(name)
         value = f"{function}({column})"
         if function == "sum":
             value = f"sum(cast({column} as {MONEY}))" if usage().columns[name].type == "double" else _integer(column)

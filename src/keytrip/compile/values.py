@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from decimal import Decimal
+from math import isfinite
 from typing import Any
 
 from sigma.types import SigmaString, SpecialChars
 
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Field
+
+
+_NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 
 def fold(text: str) -> str:
@@ -42,12 +48,22 @@ def pattern(value: SigmaString, literal: Callable[[str], str], many: str, one: s
 
 def number_of(value: Any, field: Field) -> float | None:
     """Return the number that a value means on a number field, or None where it is a text test or no number."""
-    if not field.numeric:
+    return number_in(str(value)) if field.numeric else None
+
+
+def number_in(text: str) -> int | float | None:
+    """Return the number that `text` writes (an int where it has no fraction), or None."""
+    if not _NUMBER.fullmatch(text):
         return None
-    try:
-        return float(str(value))
-    except ValueError:
-        return None
+    if text.lstrip("+-").isdigit():
+        return int(text)
+    return float(text) if isfinite(float(text)) else None
+
+
+def decimal_text(number: float) -> str:
+    """Return a number without an exponent, which not every engine reads: `0.0000001`, `5`."""
+    text = format(Decimal(repr(number)), "f")
+    return text.rstrip("0").rstrip(".") if "." in text else text
 
 
 def refuse_text_test(name: str, field: Field) -> None:

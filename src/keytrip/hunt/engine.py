@@ -21,7 +21,7 @@ from keytrip.sources.base import Source
 from keytrip.sources.convert import Workshop
 from keytrip.sources.files import InputFile
 from keytrip.sources.passes import CHUNK
-from keytrip.sources.read import Chunk, Report, Request, chunks
+from keytrip.sources.read import Report, Request, chunks
 from keytrip.sources.select import FILE
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def hunt(request: HuntRequest) -> HuntResult:
     result = HuntResult()
     con = connect(request.threads, request.memory, request.workshop.folder)
     try:
-        history = _History(con, request) if _in_memory(request) else None
+        history = _History(con, request) if _in_memory(request) and wanted_tables(request.rules) else None
         _read(con, request, history, result.report)
         available = _tables(con, request, history)
         _view(con)
@@ -127,7 +127,7 @@ def connect(threads: int | None, memory: str, folder: Path) -> duckdb.DuckDBPyCo
     con.execute("set preserve_insertion_order = false")
     con.execute("set enable_progress_bar = false")
     con.execute(f"set temp_directory = '{str(folder / 'spill').replace(chr(39), chr(39) * 2)}'")
-    con.execute("set memory_limit = ?", [memory]) if False else con.execute(f"set memory_limit = '{memory}'")
+    con.execute(f"set memory_limit = '{memory}'")
     if threads:
         con.execute(f"set threads = {int(threads)}")
     con.execute(SETUP)
@@ -196,26 +196,22 @@ def _read(con: duckdb.DuckDBPyConnection, request: HuntRequest, history: _Histor
         columns=_columns(request, history),
         workshop=request.workshop,
         hmac_key=request.hmac_key,
-        chunk_bytes=_chunk_bytes(request.memory),
+        chunk_bytes=chunk_bytes(request.memory),
         tick=request.tick,
     )
     for chunk in chunks(con, request.files, reading, report):
         if chunk.identified:
-            _append(con, WAITING, f"select * from {CHUNK}" + _offset(report, chunk))
+            append(con, WAITING, f"select * replace ({FILE} + {report.files - len(chunk.files)} as {FILE}) from {CHUNK}")
         else:
             _take(con, CHUNK, request, history)
-    if _table_exists(con, WAITING):
+    if table_exists(con, WAITING):
         drop_duplicates(con, WAITING)
         _take(con, WAITING, request, history)
         con.execute(f"drop table {WAITING}")
 
 
-def _offset(report: Report, chunk: Chunk) -> str:
-    return "" if report.files == len(chunk.files) else ""
-
-
-def _chunk_bytes(memory: str) -> int:
-    """Text takes about as much room in a table as on disk: read at most the memory limit at once."""
+def chunk_bytes(memory: str) -> int:
+    """Return how much to read at once. Text takes about as much room in a table as on disk: read at most the memory limit at once."""
     digits = "".join(c for c in memory if c.isdigit() or c == ".")
     unit = {"K": 2**10, "M": 2**20, "G": 2**30}.get(memory[len(digits) :].strip()[:1].upper(), 1)
     return max(2**24, int(float(digits or 0) * unit))
@@ -227,7 +223,7 @@ def _take(con: duckdb.DuckDBPyConnection, table: str, request: HuntRequest, hist
         history.add(table)
     columns = [row[0] for row in con.execute(f"describe {table}").fetchall() if not row[0].startswith("kt_")]
     kept = ", ".join(quote_name(c) for c in columns)
-    _append(con, EVENTS, f"select {kept} from {table} where {_recent(request)}")
+    append(con, EVENTS, f"select {kept} from {table} where {_recent(request)}")
 
 
 def _recent(request: HuntRequest) -> str:
@@ -238,20 +234,24 @@ def _recent(request: HuntRequest) -> str:
     return f"timestamp >= timestamp '{midnight(request.since) - timedelta(seconds=longest)}'"
 
 
-def _append(con: duckdb.DuckDBPyConnection, table: str, sql: str) -> None:
-    if _table_exists(con, table):
+def append(con: duckdb.DuckDBPyConnection, table: str, sql: str) -> None:
+    """Add rows to a temporary table, which is made by the first."""
+    if table_exists(con, table):
         con.execute(f"insert into {table} {sql}")
     else:
         con.execute(f"create temp table {table} as {sql}")
 
 
-def _table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+def table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Return whether a temporary table exists."""
     row = con.execute("select count(*) from duckdb_tables() where table_name = ? and temporary", [table]).fetchone()
     return bool(row and row[0])
 
 
 def _tables(con: duckdb.DuckDBPyConnection, request: HuntRequest, history: _History | None) -> set[str]:
     wanted = wanted_tables(request.rules)
+    if not wanted:
+        return set()
     if history is not None:
         return history.tables()
     if request.against.snapshot is not None:

@@ -5,17 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from keytrip.content import content_files
-from keytrip.errors import ContentError, Place, UsageError
+from keytrip.errors import ContentError, Place
 
-REFERENCE_TAG = "keytrip.reference"
-LEVELS = ("informational", "low", "medium", "high", "critical")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -186,39 +183,6 @@ def alerting(documents: Sequence[Document]) -> list[Document]:
     names = quiet - loud
     found = (d for d in documents if "detection" in d.data or "correlation" in d.data)
     return [d for d in found if d.name not in names and str(d.data.get("id")) not in names]
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which alerting rules are meant: name patterns, tags, and a lowest level. Nothing said: all but the loud ones."""
-
-    names: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    level: str | None = None
-
-
-def select(documents: Sequence[Document], selection: Selection) -> list[Document]:
-    """Return the alerting rules that `selection` means, sorted by name.
-
-    Raises:
-        UsageError: A pattern matches no rule, or the level is none.
-    """
-    if selection.level and selection.level not in LEVELS:
-        raise UsageError(f"no level {selection.level!r}", hint="one of: " + ", ".join(LEVELS))
-    rules = sorted(alerting(documents), key=lambda d: d.name)
-    for pattern in selection.names:
-        if not any(fnmatchcase(d.name, pattern) for d in rules):
-            raise UsageError(f"no rule is called {pattern!r}", hint="see `keytrip rules`")
-    return [d for d in rules if _meant(d, selection)]
-
-
-def _meant(document: Document, selection: Selection) -> bool:
-    if selection.level and LEVELS.index(document.level) < LEVELS.index(selection.level):
-        return False
-    if selection.names or selection.tags:
-        named = any(fnmatchcase(document.name, pattern) for pattern in selection.names)
-        return named or any(fnmatchcase(tag, pattern) for tag in document.tags for pattern in selection.tags)
-    return REFERENCE_TAG not in document.tags
 
 
 def with_bases(chosen: Sequence[Document], documents: Sequence[Document]) -> Iterator[Document]:

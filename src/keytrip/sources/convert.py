@@ -93,7 +93,7 @@ def unpack(file: InputFile, folder: Path) -> InputFile:
         return file
     path = folder / f"{_unique(folder)}.{file.form}"
     try:
-        with _opened(file) as source, path.open("wb") as out:
+        with opened(file) as source, path.open("wb") as out:
             shutil.copyfileobj(source, out, _BLOCK)
     except (OSError, EOFError, zlib.error) as error:
         if getattr(error, "errno", None):
@@ -103,7 +103,10 @@ def unpack(file: InputFile, folder: Path) -> InputFile:
     return replace(file, path=path, packing="")
 
 
-def _opened(file: InputFile) -> IO[bytes]:
+def opened(file: InputFile) -> IO[bytes]:
+    """Return a stream of a file's content, decompressed."""
+    if not file.packing:
+        return file.path.open("rb")
     if file.packing == "gz":
         return gzip.open(file.path, "rb")
     import zstandard

@@ -1,5 +1,6 @@
 """Shows keytrip's backends to sigma-cli (`sigma list targets`)."""
 
 from keytrip.compile.duckdb import DuckDBBackend
+from keytrip.compile.splunk import SplunkBackend
 
-backends = {"keytrip_duckdb": DuckDBBackend}
+backends = {"keytrip_duckdb": DuckDBBackend, "keytrip_splunk": SplunkBackend}

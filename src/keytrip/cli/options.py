@@ -1,0 +1,62 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from keytrip.cli.output import Format
+from keytrip.errors import UsageError
+from keytrip.sources.lines import MAX_LINE
+
+STORE = Path(".keytrip")
+
+Paths = Annotated[list[str], typer.Argument(help="Files, globs, folders, or - for standard input.", show_default=False)]
+Source = Annotated[str | None, typer.Option("--source", "-s", help="canonical, litellm, nginx_egress; recognised if left out.")]
+StoreDir = Annotated[
+    Path | None, typer.Option("--store", help="Folder of baselines and cases.", show_default=".keytrip", envvar="KEYTRIP_STORE")
+]
+Packs = Annotated[list[Path] | None, typer.Option("--pack", help="Folder with your own rules/ and baselines/; repeatable.")]
+FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table, json (one object a line) or csv.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but errors.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error was raised.")]
+MaxLine = Annotated[int, typer.Option("--max-line", help="Longest line in bytes; longer ones are set aside.", min=1)]
+Memory = Annotated[str, typer.Option("--memory", help="DuckDB's memory; beyond it, work spills to disk.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads; all cores if left out.", min=1)]
+Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was set aside.")]
+Rejects = Annotated[Path | None, typer.Option("--rejects", help="Where to put what was no record.")]
+
+DEFAULT_MEMORY = "400MB"
+DEFAULT_MAX_LINE = MAX_LINE
+_MEMORY = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
+
+
+def memory_checked(text: str) -> str:
+    """Return a memory size that DuckDB takes.
+
+    Raises:
+        UsageError: It is none.
+    """
+    if not _MEMORY.fullmatch(text):
+        raise UsageError(f"--memory {text!r} is no size", hint="such as 512MB or 2GB")
+    return text
+
+
+def hmac_file(store: Path) -> Path:
+    """Return where the key of the pseudonyms is: KEYTRIP_HMAC_KEY_FILE, or in the store."""
+    named = os.environ.get("KEYTRIP_HMAC_KEY_FILE")
+    return Path(named) if named else store / "hmac.key"
+
+
+def cache_dir() -> Path:
+    """Return the folder for what can be made again: KEYTRIP_CACHE, or the user's cache folder."""
+    named = os.environ.get("KEYTRIP_CACHE")
+    if named:
+        return Path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("keytrip", appauthor=False)

@@ -1,0 +1,108 @@
+"""What people and programs get to see. Log content is hostile: it is made harmless for a terminal, a CSV and JSON."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import StrEnum
+from typing import Any
+
+import orjson
+
+# Control characters (terminal escapes among them), and marks that turn the direction of text.
+_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HARMFUL_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_WIDE = 10_000
+
+
+class Format(StrEnum):
+    """How results are written."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+
+
+def harmless(value: Any) -> str:
+    """Return a value as text for a terminal: what could steer it is written out as `\\x1b`."""
+    return _HARMFUL.sub(lambda m: m.group(0).encode("unicode_escape").decode(), "" if value is None else str(value))
+
+
+def json_line(value: Mapping[str, Any]) -> str:
+    """Return one line of JSON whose text cannot steer a terminal."""
+    text = orjson.dumps(value, default=str).decode()
+    return _HARMFUL_IN_JSON.sub(lambda m: f"\\u{ord(m.group(0)):04x}", text)
+
+
+def csv_cell(value: Any) -> Any:
+    """Return a value for a CSV cell: a text that a spreadsheet would run as a formula gets an apostrophe."""
+    if isinstance(value, Mapping | list | tuple):
+        return json_line(value) if isinstance(value, Mapping) else orjson.dumps(value).decode()
+    if not isinstance(value, str):
+        return value
+    text = _HARMFUL.sub(lambda m: m.group(0).encode("unicode_escape").decode(), value)
+    return f"'{text}" if value.startswith(_FORMULA) else text
+
+
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format, title: str = "") -> None:
+    """Write rows to standard output as a table, NDJSON or CSV (the latter two with every member)."""
+    if form is Format.json:
+        write("".join(json_line(row) + "\n" for row in rows))
+    elif form is Format.csv:
+        write(_csv(rows, columns))
+    else:
+        _table(rows, columns, title)
+
+
+def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows([csv_cell(row.get(name)) for name in columns] for row in rows)
+    return out.getvalue()
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    person = sys.stdout.isatty()
+    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title and person else None, title_justify="left")
+    for name in columns:
+        table.add_column(name, overflow="fold", no_wrap=not person)
+    for row in rows:
+        cells = [Text(harmless(_cell(row.get(name)))) for name in columns]
+        table.add_row(*cells, style=_style(row) if person else None)
+    console = Console(file=sys.stdout, width=None if person else _WIDE, no_color=not person or "NO_COLOR" in os.environ)
+    with console.capture() as capture:
+        console.print(table)
+    write("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{k}={v}" for k, v in value.items())
+    return value
+
+
+def _style(row: Mapping[str, Any]) -> str | None:
+    return {"critical": "bold red", "high": "red", "medium": "yellow"}.get(str(row.get("level")))
+
+
+def write(text: str) -> None:
+    """Write to standard output, which may have been opened for another encoding."""
+    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace")) if hasattr(sys.stdout, "buffer") else sys.stdout.write(text)
+    sys.stdout.flush()
+
+
+def note(text: str, *, quiet: bool = False) -> None:
+    """Write a line to standard error."""
+    if not quiet:
+        sys.stderr.write(harmless(text) + "\n")

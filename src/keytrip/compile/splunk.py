@@ -1,0 +1,235 @@
+"""SPL: filter, `stats` first, then `lookup` on the reduced rows; never a join or a subsearch, which truncate silently."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar
+
+from sigma.processing.pipeline import ProcessingPipeline
+from sigma.rule import SigmaRule
+
+from keytrip.compile.base import siem_pipeline
+from keytrip.compile.header import Header, header_of
+from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
+from keytrip.compile.plan import Block, Plan
+from keytrip.compile.splunk_conditions import quote_spl, spl_condition, spl_exactly
+from keytrip.compile.splunk_expressions import spl_all, spl_excess, spl_threshold
+from keytrip.compile.times import civil, hour_of_day, hour_of_week
+from keytrip.errors import ContentError
+
+_PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
+_DAY = "kt_day"
+_DERIVED = {
+    "hour_of_day": hour_of_day("floor(_time / 3600)"),
+    "hour_of_week": hour_of_week("floor(_time / 3600)"),
+    "day": _DAY,
+}
+_RANKED = {"value_median", "value_percentile"}
+_TIMES = "min(_time) as first_seen max(_time) as last_seen"
+
+
+class SplunkBackend(LeafBackend):
+    """Conditions stand in `where`, since `search` knows neither case nor escapes (reference: SEMANTICS section 2)."""
+
+    identifier: ClassVar[str] = "keytrip_splunk"
+    name: ClassVar[str] = "keytrip Splunk SPL"
+    formats: ClassVar[dict[str, str]] = {"default": "SPL over index=keytrip and the lookups keytrip_<table>"}
+    siem: ClassVar[str] = "splunk"
+    backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("splunk")
+    or_token: ClassVar[str | None] = "OR"
+    and_token: ClassVar[str | None] = "AND"
+    not_token: ClassVar[str | None] = "NOT"
+    parenthesize: ClassVar[bool] = True
+
+    def column(self, name: str) -> str:
+        """Return the text of a canonical field in `where` and `eval`."""
+        if name == "timestamp":
+            return "_time"
+        if name in _DERIVED:
+            return _DERIVED[name]
+        field = self.siem_field(name)
+        return field if _PLAIN_NAME.fullmatch(field) else "'" + field.replace("'", "") + "'"
+
+    def leaf(self, leaf: Leaf) -> str:
+        """Write a leaf.
+
+        Raises:
+            ContentError: It compares times: Splunk holds all but `_time` as text.
+        """
+        if isinstance(leaf, SameAs) and leaf.of.field.type == "timestamp":
+            raise ContentError(f"{leaf.of.name}: Splunk holds times as text", hint="duckdb and esql can compare them")
+        return spl_condition(leaf, self.column)
+
+    def exactly(self, field: str, text: str) -> str:
+        """Compare as written."""
+        return spl_exactly(self.column(field), text)
+
+    def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
+        """Every matching event, with the rule and its level."""
+        head = header_of(rule, self._needs(table, ()))
+        steps = [*_day_steps(condition), f"where {condition}", _labels(head.rule, head.level)]
+        return self._query(head, table, steps)
+
+    def counting(self, plan: Plan, table: str, condition: str) -> str:
+        """Group events by window, then look the reduced rows up."""
+        head = header_of(plan, self._needs(table, plan.tables))
+        steps = [*self._events(plan, condition), *_groups(plan), *_verdict(plan)]
+        return self._query(head, table, steps)
+
+    def _needs(self, table: str, tables: Sequence[str]) -> list[str]:
+        lookups = [f"lookup keytrip_{name}" for name in tables]
+        return [f"index keytrip with sourcetype keytrip:{table}", *lookups]
+
+    def _query(self, head: Header, table: str, steps: Sequence[str]) -> str:
+        comment = "```" + "\n".join(head.lines) + "```"
+        return "\n".join([comment, f'index=keytrip sourcetype="keytrip:{table}"', *(f"| {step}" for step in steps)])
+
+    def _events(self, plan: Plan, condition: str) -> list[str]:
+        """Filter, and give every field that the rest uses its canonical name."""
+        present = [f"(isnotnull({self.column(name)}))" for name in plan.group_by]
+        window = f"(floor((_time - {plan.offset}) / {plan.seconds}) * {plan.seconds})"
+        window = f"({window} + {plan.offset})" if plan.offset else window.replace("(_time - 0)", "_time")
+        renamed = [f"{n} = {self.column(n)}" for n in plan.event_fields if self.column(n) != n]
+        used = condition + "".join(renamed) + "".join(present)
+        steps = [*_day_steps(used), f"where {spl_all([*present, condition])}"]
+        return [*steps, f"eval {', '.join([f'window_start = {window}', *renamed])}"]
+
+
+def _day_steps(text: str) -> list[str]:
+    """Return the evals that make the UTC date, where `text` uses it."""
+    if _DAY not in text:
+        return []
+    steps = civil("floor(_time / 86400)", lambda part, by: f"floor({part} / {by})")
+    two = [f'if((kt_{p} < 10), ("0".kt_{p}), tostring(kt_{p}))' for p in ("month", "dom")]
+    steps.append((_DAY, f'(kt_year."-".{two[0]}."-".{two[1]})'))
+    return [f"eval {name} = {value}" for name, value in steps]
+
+
+def _labels(rule: str, level: str) -> str:
+    return f"eval rule = {quote_spl(rule)}, level = {quote_spl(level)}"
+
+
+def _by(plan: Plan, extra: Sequence[str] = ()) -> str:
+    return "by " + " ".join(dict.fromkeys([*plan.group_by, "window_start", *extra]))
+
+
+def _groups(plan: Plan) -> list[str]:
+    """Return the steps from events to one row a group and window."""
+    if plan.share_block is not None and plan.type in {"event_count", "value_sum"}:
+        steps = _shared_sums(plan, plan.share_block)
+    else:
+        mark = _absent_events(plan.share_block) if plan.share_block is not None else []
+        steps = [*mark, *(_ranked(plan) if plan.type in _RANKED else _simple(plan))]
+    values = []
+    if plan.type == "event_count":
+        values.append("value = events")
+    if plan.cost_sum:
+        values.append("value = exact(round(value, 9))")
+    if plan.share_block is not None:
+        values.append("share = exact(kt_absent / events)")
+    return [*steps, f"eval {', '.join(values)}"] if values else steps
+
+
+def _simple(plan: Plan) -> list[str]:
+    field, before = (plan.fields or ("",))[0], []
+    if len(plan.fields) > 1:
+        # lengths in front keep ("a", "bc") apart from ("ab", "c")
+        present = " AND ".join(f"(isnotnull({f}))" for f in plan.fields)
+        lengths = '.":".'.join(f"len({f})" for f in plan.fields)
+        before = [f'eval kt_values = if(({present}), ({lengths}.":".{".".join(plan.fields)}), null())']
+        field = "kt_values"
+    value = {"value_sum": f"sum({field})", "value_avg": f"avg({field})", "value_count": f"dc({field})"}.get(plan.type)
+    parts = [f"{value} as value"] if value else []
+    parts += ["count as events", _TIMES, *(["sum(kt_absent) as kt_absent"] if plan.share_block else [])]
+    return [*before, f"stats {' '.join(parts)} {_by(plan)}"]
+
+
+def _ranked(plan: Plan) -> list[str]:
+    """Interpolate between ranks: `median` and `perc` take the nearest one."""
+    field = plan.fields[0]
+    part = 50 if plan.type == "value_median" else plan.percentile or 0
+    taken = [f"if(((isnotnull({field})) AND (kt_rank = {f}(kt_place))), {field}, null())" for f in ("floor", "ceiling")]
+    share = " sum(kt_absent) as kt_absent" if plan.share_block else ""
+    return [
+        f"sort 0 num({field})",
+        f"streamstats count({field}) as kt_rank {_by(plan)}",
+        f"eventstats count({field}) as kt_count {_by(plan)}",
+        f"eval kt_place = exact((({part} / 100) * (kt_count - 1)) + 1)",
+        f"eval kt_low = {taken[0]}, kt_high = {taken[1]}",
+        "stats max(kt_low) as kt_low max(kt_high) as kt_high max(kt_place) as kt_place count as events "
+        f"{_TIMES}{share} {_by(plan)}",
+        "eval value = exact(kt_low + ((kt_place - floor(kt_place)) * (kt_high - kt_low)))",
+    ]
+
+
+def _lookup(table: str, columns: Sequence[str], output: Sequence[tuple[str, str]]) -> str:
+    outputs = " ".join(f"{column} as {name}" for column, name in output)
+    return f"lookup keytrip_{table} {' '.join(columns)} OUTPUT {outputs}"
+
+
+def _found(block: Block, name: str = "kt_found") -> str:
+    """Return the lookup that leaves `name` null where the table has no row; several rows do no harm."""
+    return _lookup(block.table, block.on, [(block.on[0], name)])
+
+
+def _absence(block: Block) -> str:
+    present = " AND ".join(f"(isnotnull({c}))" for c in block.on)
+    return f"({present} AND (isnull(kt_found)))"
+
+
+def _absent_events(block: Block) -> list[str]:
+    return [_found(block), f"eval kt_absent = if({_absence(block)}, 1, 0)"]
+
+
+def _shared_sums(plan: Plan, block: Block) -> list[str]:
+    """Count per combination, look that up, then add up: `stats` would drop rows whose column is null, so those are marked."""
+    extra = [c for c in block.on if c not in plan.group_by]
+    nullable = [c for c in extra if c not in _DERIVED]
+    marked = [f'kt_on_{c} = if((isnull({c})), "n", ("v".{c}))' for c in nullable]
+    back = [f'{c} = if((kt_on_{c} = "n"), null(), substr(kt_on_{c}, 2))' for c in nullable]
+    summed = plan.type == "value_sum"
+    inner = ["count as kt_events", *([f"sum({plan.fields[0]}) as kt_sum"] if summed else [])]
+    outer = [*(["sum(kt_sum) as value"] if summed else []), "sum(kt_events) as events", "sum(kt_absent) as kt_absent"]
+    by_columns = _by(plan, [f"kt_on_{c}" if c in nullable else c for c in extra])
+    return [
+        *([f"eval {', '.join(marked)}"] if nullable else []),
+        f"stats {' '.join(inner)} min(_time) as kt_first max(_time) as kt_last {by_columns}",
+        *([f"eval {', '.join(back)}"] if nullable else []),
+        _found(block),
+        f"eval kt_absent = if({_absence(block)}, kt_events, 0)",
+        f"stats {' '.join(outer)} min(kt_first) as first_seen max(kt_last) as last_seen {_by(plan)}",
+    ]
+
+
+def _verdict(plan: Plan) -> list[str]:
+    """Return the steps that keep the rows which meet every condition, and shape the result."""
+    tests = [spl_threshold("value", plan.threshold)]
+    tests += [spl_threshold("share", b.share) for b in plan.blocks if b.share is not None]
+    steps = [f"where {spl_all(tests)}"]
+    for number, block in enumerate(plan.blocks):
+        steps += _membership(block, number) if block.absent else _excess(block, number)
+    baseline = [f"baseline_{b.prefix}{c}" for b in plan.blocks for c in b.columns]
+    columns = [*plan.group_by, "window_start", "window_end", "value", *(["share"] if plan.share_block else [])]
+    columns += ["events", "first_seen", "last_seen", *baseline, "rule", "level"]
+    steps.append(f"eval window_end = (window_start + {plan.seconds})")
+    return [*steps, _labels(plan.rule, plan.level), f"table {' '.join(dict.fromkeys(columns))}"]
+
+
+def _membership(block: Block, number: int) -> list[str]:
+    steps = []
+    if block.share is None:
+        steps = [_found(block, f"kt_found_{number}"), f"where (isnull(kt_found_{number}))"]
+    if block.requires is not None and block.requires[1]:
+        table, columns = block.requires
+        steps += [_lookup(table, columns, [(columns[0], f"kt_known_{number}")]), f"where (isnotnull(kt_known_{number}))"]
+    return steps
+
+
+def _excess(block: Block, number: int) -> list[str]:
+    output = [(c, f"baseline_{block.prefix}{c}") for c in block.columns]
+    test = spl_excess(block)
+    if block.fires_without_row or not output:
+        output.append((block.on[0], f"kt_found_{number}"))
+    test = f"((isnull(kt_found_{number})) OR {test})" if block.fires_without_row else test
+    return [_lookup(block.table, block.on, output), f"where {test}"]

@@ -1,0 +1,111 @@
+"""Compiles rules to a target's text: what `keytrip compile` and the exporters use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keytrip.compile.compiled import collection_of
+from keytrip.errors import KeytripError, UsageError
+
+if TYPE_CHECKING:
+    from keytrip.rules.load import Document
+
+# target -> (module, class, suffix of a compiled file)
+TARGETS: dict[str, tuple[str, str, str]] = {
+    "splunk": ("keytrip.compile.splunk", "SplunkBackend", "spl"),
+    "esql": ("keytrip.compile.esql", "EsqlBackend", "esql"),
+    "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
+}
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """One rule's text for one target, or why there is none.
+
+    Attributes:
+        rule, rule_id: From the rule.
+        target: The target's name.
+        text: The query, empty if refused.
+        reason: Why it was refused, or an empty string.
+        line: Line of the rule's document in its file.
+        range: The time range that a schedule must give the query.
+        deviations: Named deviations from SEMANTICS that the text has.
+    """
+
+    rule: str
+    rule_id: str
+    target: str
+    text: str
+    reason: str = ""
+    line: int | None = None
+    range: str = ""
+    deviations: tuple[str, ...] = ()
+
+    @property
+    def file(self) -> str:
+        """Name of the compiled file."""
+        return f"{self.rule}.{TARGETS[self.target][2]}"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the entry of `index.json`."""
+        return {
+            "rule": self.rule,
+            "rule_id": self.rule_id,
+            "file": self.file if self.text else None,
+            "status": "compiled" if self.text else "refused",
+            "reason": self.reason or None,
+            "line": self.line,
+            "range": self.range or None,
+            "deviations": list(self.deviations),
+        }
+
+
+def backend_of(target: str) -> Any:
+    """Return a target's backend.
+
+    Raises:
+        UsageError: There is no such target.
+    """
+    if target not in TARGETS:
+        raise UsageError(f"no target {target!r}", hint="one of: " + ", ".join(TARGETS))
+    module, name, _ = TARGETS[target]
+    from keytrip.compile.pipelines import canonical_pipeline
+
+    return getattr(import_module(module), name)(canonical_pipeline())
+
+
+def compile_to(
+    target: str, chosen: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...] = ()
+) -> list[Compiled]:
+    """Return each chosen rule compiled to `target`, in order.
+
+    Raises:
+        UsageError: There is no such target.
+    """
+    backend = backend_of(target)
+    backend.packs = packs
+    return [_compile(target, document, documents, backend) for document in chosen]
+
+
+def _compile(target: str, document: Document, documents: Sequence[Document], backend: Any) -> Compiled:
+    from sigma.exceptions import SigmaError
+
+    rule_id = str(document.data.get("id") or "")
+    try:
+        text = backend.convert(collection_of([document], documents))[-1]
+    except (SigmaError, KeytripError) as error:
+        cause = error.__cause__ if isinstance(error.__cause__, KeytripError) else error
+        return Compiled(document.name, rule_id, target, "", str(cause), document.line)
+    text = text if text.endswith("\n") else text + "\n"
+    deviations = tuple(getattr(backend, "deviations", ()))
+    return Compiled(document.name, rule_id, target, text, "", document.line, range_of(document), deviations)
+
+
+def range_of(document: Document) -> str:
+    """Return the time range that a schedule must give: the current window of a correlation, all new events else."""
+    correlation = document.data.get("correlation")
+    return f"current_window: {correlation['timespan']}" if isinstance(correlation, dict) else "last: interval"

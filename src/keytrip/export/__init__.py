@@ -1,0 +1,1 @@
+"""Exporters: what is written or pushed where. Content is in `exporters/`, the transports are here."""

@@ -1,0 +1,84 @@
+"""The `tests:` of a rule: events, baseline rows, and whether the rule fires on them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Any
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+
+from keytrip.errors import ContentError
+from keytrip.rules.load import Document
+
+
+def _plain(row: Any) -> Any:
+    # YAML reads an unquoted time as a datetime; a case means the text
+    if not isinstance(row, dict):
+        return row
+    return {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
+
+
+Row = Annotated[Mapping[str, str | StrictInt | float | None], BeforeValidator(_plain)]
+
+
+class Case(BaseModel):
+    """One case of a rule.
+
+    Attributes:
+        name: What it shows.
+        fires: True: at least one alert; False: none; a number: exactly that many.
+        events: Canonical records; members that are left out are null.
+        baseline: Table -> rows; tables that are left out are empty.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    fires: StrictBool | Annotated[StrictInt, Field(ge=0)]
+    events: tuple[Row, ...]
+    baseline: Mapping[str, tuple[Row, ...]] = {}
+
+    @property
+    def hit(self) -> bool:
+        """Whether the rule has to fire."""
+        return bool(self.fires)
+
+    def met_by(self, alerts: int) -> bool:
+        """Return whether that many alerts are what the case expects."""
+        return (alerts > 0) is self.fires if isinstance(self.fires, bool) else alerts == self.fires
+
+    @property
+    def expectation(self) -> str:
+        """What the case expects, in words."""
+        if isinstance(self.fires, bool):
+            return "an alert" if self.fires else "no alert"
+        return f"{self.fires} alert{'' if self.fires == 1 else 's'}"
+
+
+def cases_of(document: Document) -> tuple[Case, ...]:
+    """Return a rule's cases in the file's order; none where it has no `tests`.
+
+    Raises:
+        ContentError: `tests` is not a list of cases, or two cases have one name.
+    """
+    raw = document.data.get("tests") or []
+    if not isinstance(raw, list):
+        raise ContentError("`tests` is no list", place=document.place, hint="list cases with name, fires and events")
+    cases = tuple(_case(document, number, data) for number, data in enumerate(raw, start=1))
+    names = [case.name for case in cases]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ContentError(f"two tests are called {twice!r}", place=document.place, hint="name each after its point")
+    return cases
+
+
+def _case(document: Document, number: int, data: Any) -> Case:
+    try:
+        return Case.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        problem = f"test {number}: {where + ': ' if where else ''}{first['msg']}"
+        hint = "a test has name, fires, events and, if the rule needs them, rows of baseline tables"
+        raise ContentError(problem, place=document.place, hint=hint) from error
