@@ -32,7 +32,7 @@ _LONG = 2**63
 
 
 @dataclass(frozen=True)
-class Test:
+class Condition:
     """A test with the columns whose null makes it null."""
 
     text: str
@@ -68,15 +68,15 @@ def esql_double(number: float) -> str:
     return text if "." in text else f"{text}.0"
 
 
-def esql_test(leaf: Leaf, column: Column) -> Test:  # noqa: PLR0911 - one return a leaf
+def esql_test(leaf: Leaf, column: Column) -> Condition:  # noqa: PLR0911 - one return a leaf
     """Return the ES|QL of a leaf; `column` gives the text of a canonical field."""
     match leaf:
         case Never():
-            return Test("false")
+            return Condition("false")
         case Absent(of):
-            return Test(f"{column(of.name)} IS NULL")
+            return Condition(f"{column(of.name)} IS NULL")
         case Present(of):
-            return Test(f"{column(of.name)} IS NOT NULL")
+            return Condition(f"{column(of.name)} IS NOT NULL")
         case Equals(of, text, cased):
             return _one(of, column, f"{_folded(of, column, cased=cased)} == {quote_esql(text)}")
         case Like(of, parts, cased):
@@ -89,11 +89,11 @@ def esql_test(leaf: Leaf, column: Column) -> Test:  # noqa: PLR0911 - one return
         case Within(of, network):
             return _within(of, str(network), column)
         case SameAs(of, other):
-            return Test(_same(leaf, column), (column(of.name), column(other.name)))
+            return Condition(_same(leaf, column), (column(of.name), column(other.name)))
 
 
-def _one(of: Named, column: Column, text: str) -> Test:
-    return Test(text, (column(of.name),))
+def _one(of: Named, column: Column, text: str) -> Condition:
+    return Condition(text, (column(of.name),))
 
 
 def _text(of: Named, column: Column) -> str:
@@ -109,7 +109,7 @@ def _like(parts: tuple[str | SpecialChars, ...]) -> str:
     return "".join(re.sub(r"([\\*?])", r"\\\1", p) if isinstance(p, str) else marks[p] for p in parts)
 
 
-def _within(of: Named, network: str, column: Column) -> Test:
+def _within(of: Named, network: str, column: Column) -> Condition:
     # the layout holds addresses twice: as text, and as ip where the text is an address
     name = column(of.name)
     address = "source.ip" if name == "source.address" else f"TO_IP({name})"
@@ -117,7 +117,7 @@ def _within(of: Named, network: str, column: Column) -> Test:
     if ":" in network and IPv6Network(network).overlaps(_MAPPED):
         # Elasticsearch keeps an IPv4 address as ::ffff:a.b.c.d, which lies in these networks
         text = f'{text} AND {name} LIKE "*:*"'
-    return Test(text, (address,))
+    return Condition(text, (address,))
 
 
 def _same(leaf: SameAs, column: Column) -> str:

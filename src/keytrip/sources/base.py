@@ -23,6 +23,7 @@ class Source:
         fields: Canonical field -> DuckDB text over the quoted members. The text gives text; the reader casts it to the
             field's type, so numbers may be text.
         lacks: Canonical field -> why this source cannot know it.
+        lets: Name -> DuckDB text over the members, computed once a record and then usable in `fields`.
         line: Regular expression with named groups for a log that is plain lines; each group is a member.
         priced: Whether costs and list prices that the log lacks are taken from genai-prices.
     """
@@ -33,6 +34,7 @@ class Source:
     members: Mapping[str, str]
     fields: Mapping[str, str]
     lacks: Mapping[str, str] = field(default_factory=dict)
+    lets: Mapping[str, str] = field(default_factory=dict)
     line: str | None = None
     priced: bool = False
 

@@ -53,8 +53,14 @@ def describe(path: Path, name: str | None = None) -> InputFile | None:
     packing: Packing = ""
     if suffixes and suffixes[-1] in PACKINGS:
         packing = PACKINGS[suffixes.pop()]
-    form = FORMS.get(suffixes[-1]) if suffixes else None
+    form = FORMS.get(suffixes[-1]) if suffixes else _bare(path)
     return InputFile(path, form, packing, name or str(path)) if form else None
+
+
+def _bare(path: Path) -> Form | None:
+    """A name without a suffix, as object stores have them, is JSON if it begins like it."""
+    with path.open("rb") as file:
+        return "json" if file.read(1) in {b"{", b"["} else None
 
 
 def _inside(folder: Path) -> list[InputFile]:

@@ -26,8 +26,11 @@ _SHORTEST = 18  # a prefix of two characters and 16 of the key, as SECRET demand
 def relation(files: Sequence[Prepared], source: Source) -> str:
     """Return a FROM item that has each of the source's members as a column; several files only if quick NDJSON."""
     if files[0].form == "ndjson":
-        return _ndjson(files, source)
-    return _csv(files[0], source) if files[0].form == "csv" else _parquet(files[0], source)
+        raw = _ndjson(files, source)
+    else:
+        raw = _csv(files[0], source) if files[0].form == "csv" else _parquet(files[0], source)
+    lets = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in source.lets.items())
+    return f"(select *, {lets} from {raw})" if lets else raw
 
 
 def _literal(path: Path) -> str:

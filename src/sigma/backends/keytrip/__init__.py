@@ -1,6 +1,7 @@
 """Shows keytrip's backends to sigma-cli (`sigma list targets`)."""
 
 from keytrip.compile.duckdb import DuckDBBackend
+from keytrip.compile.esql import EsqlBackend
 from keytrip.compile.splunk import SplunkBackend
 
-backends = {"keytrip_duckdb": DuckDBBackend, "keytrip_splunk": SplunkBackend}
+backends = {"keytrip_duckdb": DuckDBBackend, "keytrip_esql": EsqlBackend, "keytrip_splunk": SplunkBackend}
