@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
+import pytest
 from platformdirs import user_cache_path
 
 TOOLS = ("java", "javac", "mvn")
@@ -47,9 +48,15 @@ class Program:
         return {**os.environ, "CLASSPATH": os.pathsep.join(map(str, (self.classes, *self.jars)))}
 
 
-def missing_tools() -> list[str]:
-    """Return those of java, javac and mvn that are not on PATH."""
-    return [tool for tool in TOOLS if shutil.which(tool) is None]
+def need_java() -> None:
+    """End the running test where java, javac or mvn is missing: in CI it has failed, elsewhere it is skipped."""
+    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+    if not missing:
+        return
+    reason = f"not on PATH: {', '.join(missing)}; install a JDK (17 or newer) and Maven to run this"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
 
 
 def cache_folder() -> Path:

@@ -270,14 +270,18 @@ def _merge(
     entries: Sequence[Entry],
     partials: Sequence[Partial],
     request: BuildRequest,
-    window: tuple[date, date],
+    window_days: tuple[date, date],
 ) -> None:
     """Stage two: make every table as a temporary one."""
     keep, parameters = keep_sql(request.incidents)
     for partial in partials:
         tables = [t for t, job in request.jobs.items() if partial_name(job) == partial.name]
-        relation = f"(select * from ({_relation(store, entries, partial.name)}) where kt_at between ? and ? and {keep})"
-        con.execute(f"create or replace temp table kt_window as select * from {relation}", [*window, *parameters])
+        window = f"(select * from ({_relation(store, entries, partial.name)}) where kt_at between ? and ? and {keep})"
+        values = [*window_days, *parameters]
+        if len(tables) > 1:  # read the files once for several tables
+            con.execute(f"create or replace temp table kt_window as select * from {window}", values)
+            window, values = "kt_window", []
         for table in tables:
-            con.execute(f"create or replace temp table {quote_name(table)} as {request.jobs[table].merge(table, 'kt_window')}")
-    con.execute("drop table kt_window")
+            sql = request.jobs[table].merge(table, window)
+            con.execute(f"create or replace temp table {quote_name(table)} as {sql}", values)
+    con.execute("drop table if exists kt_window")

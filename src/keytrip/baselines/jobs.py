@@ -23,10 +23,15 @@ def load_jobs(packs: tuple[Path, ...] = ()) -> dict[str, Job]:
     Raises:
         ContentError: A file is no job.
     """
-    return {path.stem: _load(path) for path in content_files("baselines", ".py", packs)}
+    return {path.stem: load_job(path) for path in content_files("baselines", ".py", packs)}
 
 
-def _load(path: Path) -> Job:
+def load_job(path: Path) -> Job:
+    """Return the job that a file declares.
+
+    Raises:
+        ContentError: It declares none, or is no Python.
+    """
     spec = importlib.util.spec_from_file_location(f"keytrip_job_{path.stem}", path)
     if spec is None or spec.loader is None:
         raise ContentError("cannot be loaded", place=Place(str(path)))
@@ -100,7 +105,7 @@ def partials_of(jobs: Mapping[str, Job], wanted: Mapping[str, frozenset[str]] | 
         name = partial_name(job)
         before = found.get(name)
         by_day = wanted is None or job.needs_day(wanted[table]) or bool(before and before.by_day)
-        measures = {**(before.measures if before else {}), **job.measures(table)}
+        measures = {**(before.measures if before else {}), **job.measures(table, wanted[table] if wanted else None)}
         found[name] = Partial(name, job.grain, measures, by_day)
     return list(found.values())
 

@@ -55,14 +55,17 @@ class Job(Protocol):
     def inputs(self) -> frozenset[str]:
         """Fields of the records that the job needs."""
 
-    def measures(self, table: str) -> Mapping[str, Measure]:
-        """Return the partial's measures by column name; `table` is the job's name."""
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:
+        """Return the partial's measures by column name; `table` is the job's name.
+
+        Only those that the `wanted` columns of the table need; None asks for all.
+        """
 
     def needs_day(self, wanted: frozenset[str]) -> bool:
         """Whether the partial must keep the day when only `wanted` columns of the table are asked for."""
 
-    def merge(self, table: str, partial: str) -> str:
-        """Return the SELECT that makes the table from the relation `partial`."""
+    def merge(self, table: str, partial: str, wanted: frozenset[str] | None = None) -> str:
+        """Return the SELECT that makes the table from the relation `partial`, with its key and `wanted` columns."""
 
 
 def _names(columns: tuple[str, ...]) -> str:
@@ -114,7 +117,7 @@ class DailyStatistic:
         """The measured field and the key columns."""
         return frozenset({*self.grain, self._parsed[1]})
 
-    def measures(self, table: str) -> Mapping[str, Measure]:
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:  # noqa: ARG002 - all need it
         """The day's number, and how many records had one."""
         function, name = self._parsed
         column = derived_sql(name) if name in usage().derived else quote_name(name)
@@ -131,28 +134,44 @@ class DailyStatistic:
         """Always: its numbers are per day."""
         return bool(wanted) or True
 
-    def merge(self, table: str, partial: str) -> str:
-        """Lists are sorted before they are summed, so that no sum depends on the order of days."""
+    def merge(self, table: str, partial: str, wanted: frozenset[str] | None = None) -> str:
+        """Statistics over days; no sum depends on the order of days, so that no border does."""
         function, _ = self._parsed
         keys = _names(self.key)
-        names = ", ".join(f"coalesce({self._list_sql(s)}, 0) as {quote_name(s)}" for s in self.statistics)
-        value = f"cast(coalesce({function}({table}_value), 0) as double)"
-        return f"""select {keys}, {names}, len(v) as days from (
-  select {keys}, v, list_aggregate(v, 'median') as kt_median, list_sum(v) / len(v) as kt_mean from (
-    select {keys}, coalesce(list_sort(list(v) filter (day is not null)), []) as v from (
-      select {keys}, day, {value} as v, sum({table}_seen) as seen from {partial} where {_present(self.key)}
-      group by {keys}, day) group by {keys} having sum(seen) > 0))"""
+        chosen = [s for s in (*self.statistics, "days") if wanted is None or s in wanted]
+        inner = "".join(f", {self._statistic(s)} as {quote_name(s)}" for s in chosen)
+        outer = f"select {keys}" + "".join(f", {self._finished(s)} as {quote_name(s)}" for s in chosen)
+        # a key with only undated records has no day: its numbers are 0
+        return f"""{outer} from (select {keys}{inner} from (
+  select {keys}, day, coalesce({function}({table}_value), 0) as e, cast(coalesce({function}({table}_value), 0) as double) as v,
+    sum({table}_seen) as seen from {partial} where {_present(self.key)} group by {keys}, day)
+group by {keys} having sum(seen) > 0)"""
 
-    @staticmethod
-    def _list_sql(statistic: str) -> str:
+    @property
+    def _whole(self) -> bool:
+        return usage().columns[self._parsed[1]].type == "int"
+
+    def _statistic(self, name: str) -> str:
+        dated = "filter (day is not null)"
+        square = f"sum(cast(e as hugeint) * cast(e as hugeint)) {dated}"
+        total = f"cast(sum(e) {dated} as hugeint)"
+        exact = f"sqrt(cast(count(day) * {square} - {total} * {total} as double) / (count(day) * (count(day) - 1.0)))"
         return {
-            "mean": "kt_mean",
-            "max": "list_max(v)",
-            "median": "kt_median",
-            "mad": "list_aggregate(list_transform(v, lambda x: abs(x - kt_median)), 'median')",
-            "stddev": "case when len(v) > 1 then sqrt(list_sum(list_transform(v, lambda x: (x - kt_mean) * (x - kt_mean)))"
-            " / (len(v) - 1)) end",
-        }[statistic]
+            "mean": f"cast(sum(e) {dated} as double) / count(day)",
+            "max": f"max(v) {dated}",
+            "median": f"median(v) {dated}",
+            "mad": f"mad(v) {dated}",
+            "days": "count(day)",
+            "stddev": f"case when count(day) > 1 then {exact} end" if self._whole else f"list_sort(list(v) {dated})",
+        }[name]
+
+    def _finished(self, name: str) -> str:
+        """The standard deviation of whole numbers is exact; of others it is summed over a sorted list of days."""
+        if name == "stddev" and not self._whole:
+            mean = "list_sum(stddev) / len(stddev)"
+            squares = f"list_sum(list_transform(stddev, lambda x: pow(x - {mean}, 2)))"
+            return f"coalesce(case when len(stddev) > 1 then sqrt({squares} / (len(stddev) - 1)) end, 0)"
+        return f"coalesce({quote_name(name)}, 0)"
 
 
 def _integer(column: str) -> str:
@@ -193,26 +212,32 @@ class KnownSet:
         """The key columns."""
         return frozenset(self.grain)
 
-    def measures(self, table: str) -> Mapping[str, Measure]:  # noqa: ARG002 - sets of one grain share their measures
-        """Events and their first and last time."""
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:  # noqa: ARG002 - sets of one grain share them
+        """Events and their first and last time; a set whose members alone are wanted needs only the events."""
         nothing: frozenset[str] = frozenset()
-        return {
-            "events": Measure("count(timestamp)", "sum", nothing),
-            "first_seen": Measure("min(timestamp)", "min", nothing),
-            "last_seen": Measure("max(timestamp)", "max", nothing),
-        }
+        found = {"events": Measure("count(timestamp)", "sum", nothing)}
+        if wanted is None or "first_seen" in wanted:
+            found["first_seen"] = Measure("min(timestamp)", "min", nothing)
+        if wanted is None or "last_seen" in wanted:
+            found["last_seen"] = Measure("max(timestamp)", "max", nothing)
+        return found
 
     def needs_day(self, wanted: frozenset[str]) -> bool:
         """Only for the number of days."""
         return "days" in wanted
 
-    def merge(self, table: str, partial: str) -> str:  # noqa: ARG002 - as above
+    def merge(self, table: str, partial: str, wanted: frozenset[str] | None = None) -> str:  # noqa: ARG002 - as above
         """Group the days of the window."""
         keys = _names(self.key)
         dated = "" if self.undated else " having sum(events) > 0"
-        return f"""select {keys}, min(first_seen) as first_seen, max(last_seen) as last_seen,
-  count(distinct day) as days, cast(sum(events) as bigint) as events
-  from {partial} where {_present(self.key)} group by {keys}{dated}"""
+        columns = {
+            "first_seen": "min(first_seen)",
+            "last_seen": "max(last_seen)",
+            "days": "count(distinct day)",
+            "events": "cast(sum(events) as bigint)",
+        }
+        parts = "".join(f", {sql} as {name}" for name, sql in columns.items() if wanted is None or name in wanted)
+        return f"select {keys}{parts} from {partial} where {_present(self.key)} group by {keys}{dated}"
 
 
 @dataclass(frozen=True)
@@ -253,7 +278,7 @@ class HourProfile:
         """The key columns, the time and the width of buckets."""
         return frozenset({*self.grain, "bucket_seconds"})
 
-    def measures(self, table: str) -> Mapping[str, Measure]:  # noqa: ARG002 - hour tables share their measure
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:  # noqa: ARG002 - hour tables share it
         """Records that say their hour, undated ones included (they count in the total)."""
         return {"hourly": Measure(f"count(*) filter ({HOURLY})", "sum", frozenset({"bucket_seconds"}))}
 
@@ -261,7 +286,7 @@ class HourProfile:
         """Only the hour of the week comes from the day."""
         return bool(wanted) and self.hour == "hour_of_week"
 
-    def merge(self, table: str, partial: str) -> str:  # noqa: ARG002 - as above
+    def merge(self, table: str, partial: str, wanted: frozenset[str] | None = None) -> str:  # noqa: ARG002 - as above
         """Count per hour against the key's total."""
         keys = _names(self.key)
         return f"""select {keys}, cast(h as bigint) as {self.hour}, cast(n as bigint) as events, n / total as share from (

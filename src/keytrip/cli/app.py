@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import os
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,8 +16,13 @@ from keytrip import __version__
 from keytrip.cli.output import harmless
 from keytrip.errors import KeytripError
 
+# typer has its own copy of click, or uses the one that is installed: the version decides.
+_TYPED_WRONGLY: type[Exception] = next(
+    kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
+)
 _INTERRUPTED = 130
 _BROKEN = 1
+_WRONG_USAGE = 2
 _REFUSED = 3
 
 app = typer.Typer(
@@ -36,7 +42,9 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def _root(
-    version: Annotated[bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Say the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Say the version.")
+    ] = False,
 ) -> None:
     del version  # its callback answered
 
@@ -48,6 +56,19 @@ def _register() -> None:
     data.register(app)
     app.add_typer(baseline.app, name="baseline", rich_help_panel="Data")
     deploy.register(app)
+    _examples_last(app)
+
+
+def _examples_last(group: typer.Typer) -> None:
+    """Move the examples of each docstring behind the options, where the help ends and people look."""
+    for command in group.registered_commands:
+        about, _, examples = inspect.cleandoc(command.callback.__doc__ or "").partition("Examples:\n")
+        command.help = about.rstrip("\b \n")
+        # only an empty line keeps two lines of an epilog apart
+        command.epilog = "\n\n".join(["Examples:", *(line.strip() for line in examples.splitlines())])
+    for inner in group.registered_groups:
+        if inner.typer_instance is not None:
+            _examples_last(inner.typer_instance)
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -74,17 +95,22 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    import click
-
     command = typer.main.get_command(app)
     try:
         code = command.main(list(arguments), prog_name="keytrip", standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        return error.exit_code
-    except click.Abort:
+    except _TYPED_WRONGLY as error:
+        return _usage(error)
+    except typer.Abort:
         return _INTERRUPTED
     return code if isinstance(code, int) else 0
+
+
+def _usage(error: Any) -> int:
+    if type(error).__name__ == "NoArgsIsHelpError":
+        error.show()
+        return _WRONG_USAGE
+    command = error.ctx.command_path if getattr(error, "ctx", None) else "keytrip"
+    return _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`", _WRONG_USAGE, verbose=False)
 
 
 def _fail(message: str, code: int, *, verbose: bool) -> int:

@@ -17,13 +17,19 @@ from keytrip.cli.reading import inputs, progress, report_rejects
 from keytrip.errors import DataError, UsageError
 
 app = typer.Typer(help="Learn each key's habits: build, list, show, diff, use, rollback, export.", no_args_is_help=True)
+End = Annotated[
+    str | None, typer.Option("--end", help="Last UTC day, inclusive; default: the last with a record that is over.")
+]
+Lost = Annotated[float, typer.Option("--max-lost", help="Share of keys that may be gone.")]
+Moved = Annotated[float, typer.Option("--max-moved", help="Share of kept keys whose mean may have moved threefold.")]
+Snapshot = Annotated[int | None, typer.Option("--snapshot", help="Which snapshot; the active one if left out.")]
 
 
 @app.command()
 def build(
     paths: opt.Paths,
     source: opt.Source = None,
-    end: Annotated[str | None, typer.Option("--end", help="Last UTC day, inclusive; default: the last with a record that is over.")] = None,
+    end: End = None,
     days: Annotated[int, typer.Option("--days", help="Length of the window.", min=1, max=400)] = 30,
     exclude: Annotated[Path | None, typer.Option("--exclude", help="incidents.yml: days of keys to leave out.")] = None,
     store: opt.StoreDir = None,
@@ -33,22 +39,21 @@ def build(
     memory: opt.Memory = opt.DEFAULT_MEMORY,
     threads: opt.Threads = None,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for another build.")] = 60,
-    lost: Annotated[float, typer.Option("--max-lost", help="Share of keys that may be gone.")] = 0.2,
-    moved: Annotated[float, typer.Option("--max-moved", help="Share of kept keys whose mean may have moved threefold.")] = 0.2,
+    lost: Lost = 0.2,
+    moved: Moved = 0.2,
     strict: opt.Strict = False,
     rejects: opt.Rejects = None,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
-    """Reduce what is new, and merge the window into a snapshot that becomes the active one unless it fails its checks.
+    """Reduce what is new, and merge the window into a snapshot, the active one unless it fails its checks.
 
     \b
     Examples:
       keytrip baseline build logs/ --source litellm
       keytrip baseline build logs/ --end 2026-03-31 --days 30 --exclude incidents.yml
     """
-    from keytrip.baselines.build import BuildRequest
-    from keytrip.baselines.build import build as run_build
+    from keytrip.baselines import build as builds
     from keytrip.baselines.guards import Bounds
     from keytrip.baselines.incidents import read_incidents
     from keytrip.baselines.jobs import load_jobs
@@ -58,24 +63,26 @@ def build(
 
     folder = store or opt.STORE
     place, key_file = Store(folder), opt.hmac_file(folder)
-    last = day_of(end, "--end")
-    incidents = read_incidents(exclude) if exclude else ()
-    with inputs(paths, source, max_line, quiet=quiet) as found, held(place, wait):
-        with progress(sum(f.size for f in found.files), quiet=quiet) as tick:
-            request = BuildRequest(
-                files=found.files,
-                source=found.source,
-                jobs=load_jobs(tuple(pack or ())),
-                workshop=found.workshop,
-                hmac_key=lambda: hmac_key(key_file),
-                end=last,
-                days=days,
-                incidents=incidents,
-                bounds=Bounds(lost, moved),
-                chunk_bytes=chunk_bytes(opt.memory_checked(memory)),
-                tick=tick,
-            )
-            result = run_build(connect(threads, memory, found.workshop.folder), place, request)
+    last, incidents = day_of(end, "--end"), read_incidents(exclude) if exclude else ()
+    with (
+        inputs(paths, source, max_line, quiet=quiet) as found,
+        held(place, wait),
+        progress(sum(f.size for f in found.files), quiet=quiet) as tick,
+    ):
+        request = builds.BuildRequest(
+            files=found.files,
+            source=found.source,
+            jobs=load_jobs(tuple(pack or ())),
+            workshop=found.workshop,
+            hmac_key=lambda: hmac_key(key_file),
+            end=last,
+            days=days,
+            incidents=incidents,
+            bounds=Bounds(lost, moved),
+            chunk_bytes=chunk_bytes(opt.memory_checked(memory)),
+            tick=tick,
+        )
+        result = builds.build(connect(threads, memory, found.workshop.folder), place, request)
     report_rejects(result.report, rejects or folder / "keytrip.rejects.ndjson", quiet=quiet)
     return _say(result, form, strict=strict, quiet=quiet)
 
@@ -159,7 +166,7 @@ def _database() -> Iterator[Any]:
 @app.command("show")
 def show_(
     key: Annotated[str, typer.Argument(help="Key id.")],
-    number: Annotated[int | None, typer.Option("--snapshot", help="Which snapshot; the active one if left out.")] = None,
+    number: Snapshot = None,
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
@@ -274,7 +281,7 @@ def rollback(store: opt.StoreDir = None, verbose: opt.Verbose = False) -> int:
 def export(
     folder: Annotated[Path, typer.Argument(help="Folder to write into.")],
     kind: Annotated[str, typer.Option("--as", help="csv, ndjson or parquet.")] = "csv",
-    number: Annotated[int | None, typer.Option("--snapshot", help="Which snapshot; the active one if left out.")] = None,
+    number: Snapshot = None,
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,

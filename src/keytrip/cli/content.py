@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keytrip.cli import options as opt
-from keytrip.cli.output import Format, note, show, write
+from keytrip.cli.output import Format, harmless, note, show, write
 
 _PANEL = "Content"
 
@@ -26,7 +26,9 @@ Tags = Annotated[list[str] | None, typer.Option("--tag", help="Rules with this t
 Level = Annotated[str | None, typer.Option("--level", help="Rules of this level and above.")]
 
 
-def _chosen(names: list[str] | None, tags: list[str] | None, level: str | None, packs: tuple[Path, ...], *, loud: bool) -> tuple[list[Any], list[Any]]:
+def _chosen(
+    names: list[str] | None, tags: list[str] | None, level: str | None, packs: tuple[Path, ...], *, loud: bool
+) -> tuple[list[Any], list[Any]]:
     from keytrip.rules.load import alerting, load_rules
     from keytrip.rules.selection import Selection, choose
 
@@ -71,7 +73,7 @@ def _in_full(document: Any) -> str:
 
 
 def check(
-    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; all of our content if left out.")] = None,
+    paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; else all of our content.")] = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
     verbose: opt.Verbose = False,
@@ -83,11 +85,13 @@ def check(
       keytrip check
       keytrip check --pack mypack --format json
     """
-    from keytrip.compile.check import check_content
+    from keytrip.compile.check import check_content, in_order
+    from keytrip.export.check import check_destinations
 
-    problems = list(check_content(tuple(pack or ()), tuple(paths or ())))
+    where = tuple(pack or ()), tuple(paths or ())
+    problems = in_order([*check_content(*where), *check_destinations(*where)])
     if form is Format.table:
-        write("".join(f"{p}\n" for p in problems))
+        write("".join(f"{harmless(p)}\n" for p in problems))
     else:
         rows = [
             {"path": p.place.path, "line": p.place.line, "rule": p.place.rule, "problem": p.message, "hint": p.hint}
@@ -112,16 +116,17 @@ def test(
       keytrip test 'reference_*'
     """
     from keytrip.hunt.casetest import run_cases
+    from keytrip.rules.load import with_bases
 
     packs = tuple(pack or ())
     chosen, documents = _chosen(names, None, None, packs, loud=True)
-    results = run_cases(chosen, documents, packs)
+    results = run_cases(list(with_bases(chosen, documents)), packs)
     failed = [r for r in results if not r.passed]
     if form is not Format.table:
-        rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.detail} for r in results]
+        rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.report} for r in results]
         show(rows, ("rule", "case", "passed", "detail"), form)
     else:
-        write("".join(f"FAILED {r.rule}: {r.case}\n{r.detail}\n" for r in failed))
+        write("".join(f"{r.report}\n" for r in failed))
     note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed")
     return int(bool(failed))
 

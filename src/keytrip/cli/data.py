@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from keytrip.cli import options as opt
-from keytrip.cli.output import Format, json_line, note, show, write
+from keytrip.cli.output import Format, harmless, json_line, note, show, write
 from keytrip.cli.reading import Inputs, inputs, progress, report_rejects
 from keytrip.errors import DataError, UsageError
 
@@ -228,5 +227,4 @@ def demo(
     """
     from keytrip.demo.run import run_demo
 
-    os.environ.setdefault("COLUMNS", "120")
-    return run_demo(out)
+    return run_demo(out, lambda line: write(harmless(line) + "\n"), lambda line: note(line, quiet=quiet))

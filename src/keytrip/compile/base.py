@@ -31,6 +31,16 @@ def siem_pipeline(siem: str) -> ProcessingPipeline:
     return ProcessingPipeline(items=[ProcessingItem(SetStateTransformation(STATE, siem), identifier="keytrip_siem")])
 
 
+def fields_of(pipeline: ProcessingPipeline, siem: str) -> dict[str, str]:
+    """Return canonical name -> field of those of a pipeline's mappings that are for `siem` (their ids say which)."""
+    found: dict[str, str] = {}
+    for item in pipeline.items:
+        transformation = item.transformation
+        if isinstance(transformation, FieldMappingTransformation) and f"_{siem}_" in f"_{item.identifier}_":
+            found |= {k: v for k, v in transformation.mapping.items() if k and isinstance(v, str)}
+    return found
+
+
 @contextmanager
 def sigma_errors(rule: Any) -> Iterator[None]:
     """Turn our errors into pySigma's, with the rule's place, so that sigma-cli reports them like its own."""
@@ -50,14 +60,16 @@ class KeytripBackend(TextQueryBackend):
     siem: ClassVar[str] = ""
     correlation_methods: ClassVar[dict[str, str] | None] = {"default": "Tumbling windows, then the baseline"}
     group_expression: ClassVar[str | None] = "({expr})"
-    token_separator: str = " "
-    or_token: ClassVar[str | None] = "or"
-    and_token: ClassVar[str | None] = "and"
-    not_token: ClassVar[str | None] = "not"
+    token_separator: str = " "  # noqa: S105 - no password, as the next three
+    or_token: ClassVar[str] = "or"  # noqa: S105
+    and_token: ClassVar[str] = "and"  # noqa: S105
+    not_token: ClassVar[str] = "not"  # noqa: S105
     precedence: ClassVar[Any] = (ConditionNOT, ConditionAND, ConditionOR)
     convert_or_as_in: ClassVar[bool] = False
     convert_and_as_in: ClassVar[bool] = False
     packs: tuple[Path, ...] = ()
+    # what the last query deviates in from SEMANTICS, in the words of its header
+    deviations: tuple[str, ...] = ()
     _table: str = "usage"
 
     @abstractmethod
@@ -181,12 +193,7 @@ class KeytripBackend(TextQueryBackend):
 
     def field_map(self) -> dict[str, str]:
         """Return canonical name -> the SIEM's field, as this run's pipeline maps it."""
-        found: dict[str, str] = {}
-        for item in self.last_processing_pipeline.items:
-            transformation = item.transformation
-            if isinstance(transformation, FieldMappingTransformation) and f"_{self.siem}_" in f"_{item.identifier}_":
-                found |= {k: v for k, v in transformation.mapping.items() if k and isinstance(v, str)}
-        return found
+        return fields_of(self.last_processing_pipeline, self.siem)
 
     def siem_field(self, name: str) -> str:
         """Return the SIEM's field of a canonical one."""

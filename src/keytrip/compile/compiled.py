@@ -1,4 +1,4 @@
-"""All rules as DuckDB SQL with what the hunt must know of them, kept in a cache by the hash of everything they come from."""
+"""All rules as DuckDB SQL with what the hunt must know of them, cached by the hash of everything they come from."""
 
 from __future__ import annotations
 
@@ -87,11 +87,11 @@ def _fingerprint(packs: Sequence[Path]) -> str:
     from importlib.metadata import version
 
     digest = hashlib.sha256(f"{__version__} {version('pysigma')}".encode())
-    ours = sorted(Path(__file__).parent.glob("*.py"))
-    kinds = sorted((Path(__file__).parents[1] / "baselines").glob("*.py"))
+    parts = (Path(__file__).parents[1] / name for name in ("baselines", "compile", "records", "rules"))
+    ours = [path for part in parts for path in sorted(part.iterdir()) if path.suffix in {".py", ".yml"}]
     content = [*content_files("rules", ".yml", packs), *content_files("baselines", ".py", packs)]
     pack_files = [p / "pack.yml" for p in packs if (p / "pack.yml").is_file()]
-    for path in [*ours, *kinds, *content, *pack_files]:
+    for path in [*ours, *content, *pack_files]:
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:32]
 
@@ -138,9 +138,9 @@ def collection_of(chosen: Sequence[Document], documents: Sequence[Document]) -> 
 
     parsed = list(with_bases(chosen, documents))
     collection = SigmaCollection.from_dicts([dict(document.data) for document in parsed])
-    by_id = {(str(d.data.get("id")), d.data.get("name")): d for d in parsed}
+    by_id = {(_same_id(d.data.get("id")), d.data.get("name")): d for d in parsed}
     for rule in collection.rules:
-        document = by_id[(str(rule.id), rule.name)]
+        document = by_id[(_same_id(rule.id), rule.name)]
         correlation = document.data.get("correlation")
         condition = correlation.get("condition") if isinstance(correlation, dict) else None
         rule.source = SigmaRuleLocation(document.path)
@@ -148,12 +148,17 @@ def collection_of(chosen: Sequence[Document], documents: Sequence[Document]) -> 
     return collection
 
 
+def _same_id(value: object) -> str:
+    """Ids are equal in any case, with or without hyphens and braces: pySigma makes UUIDs of them."""
+    return re.sub(r"[-{}]|urn:|uuid:", "", str(value).lower())
+
+
 def compile_rule(document: Document, documents: Sequence[Document], packs: Sequence[Path] = ()) -> CompiledRule:
     """Return one rule compiled for DuckDB, or why it cannot be."""
     from sigma.exceptions import SigmaError
 
     try:
-        return _compile(document, documents, tuple(packs))
+        return compile_or_raise(document, documents, tuple(packs))
     except SigmaError as error:
         reason = str(error.__cause__ if isinstance(error.__cause__, KeytripError) else error)
     except KeytripError as error:
@@ -164,7 +169,13 @@ def compile_rule(document: Document, documents: Sequence[Document], packs: Seque
     )
 
 
-def _compile(document: Document, documents: Sequence[Document], packs: tuple[Path, ...]) -> CompiledRule:
+def compile_or_raise(document: Document, documents: Sequence[Document], packs: tuple[Path, ...]) -> CompiledRule:
+    """Return one rule compiled for DuckDB.
+
+    Raises:
+        SigmaError: pySigma does not accept the rule; its cause is a KeytripError where the fault is one of SEMANTICS.
+        ContentError: The rule refers to what is not there.
+    """
     from keytrip.compile.duckdb import DuckDBBackend
     from keytrip.compile.plan import plan_of
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from itertools import product
 
-from keytrip.compile.regex import ALL, LAST, Chars, Choice, Edge, Ranges, Regex, Repeat, Series, complement
+from keytrip.compile.regex import ALL, LAST, Chars, Choice, Edge, Ranges, Regex, Repeat, Series, complement, folded
 from keytrip.errors import ContentError
 
 _MOST_BRANCHES = 64
@@ -15,8 +15,8 @@ _ENDS = {"text_end": "", "line_end": "(\n.*)?"}
 _PCRE_EDGES = {
     "text_start": "^",
     "text_end": r"\z",
-    "line_start": "(?m:^)",
-    "line_end": "(?m:$)",
+    "line_start": r"(?:^|(?<=\x0a))",
+    "line_end": r"(?=\x0a|\z)",
     "boundary": r"\b",
     "no_boundary": r"\B",
 }
@@ -25,6 +25,11 @@ _PCRE_EDGES = {
 def lucene_literal(text: str) -> str:
     """Return `text` as a Lucene regular expression that matches just it."""
     return "".join(_lucene_char(c) for c in text)
+
+
+def lucene_caseless(text: str) -> str:
+    """Return `text` as a Lucene regular expression that matches it in either case, which an index can be asked for."""
+    return "".join(_inner(Chars(folded(((ord(c), ord(c)),)))) for c in text)
 
 
 def pcre_literal(text: str) -> str:
@@ -139,7 +144,9 @@ def _branches(regex: Regex) -> list[list[Regex]]:
         case Choice(options):
             return [branch for option in options for branch in _branches(option)]
         case Series(parts):
-            choices = [_branches(p) if _has_edge(p) or isinstance(p, Series) else [[p]] for p in parts]
+            choices: list[list[list[Regex]]] = [
+                _branches(p) if _has_edge(p) or isinstance(p, Series) else [[p]] for p in parts
+            ]
             count = 1
             for choice in choices:
                 count *= len(choice)
@@ -154,8 +161,8 @@ def _whole(parts: list[Regex]) -> str:
     start = next((i for i, p in enumerate(parts) if not isinstance(p, Edge)), len(parts))
     end = next((i for i, p in enumerate(reversed(parts)) if not isinstance(p, Edge)), len(parts))
     body = parts[start : len(parts) - end]
-    leading = {p.kind for p in parts[:start] if isinstance(p, Edge)}
-    trailing = {p.kind for p in parts[len(parts) - end :] if isinstance(p, Edge)}
+    leading: set[str] = {p.kind for p in parts[:start] if isinstance(p, Edge)}
+    trailing: set[str] = {p.kind for p in parts[len(parts) - end :] if isinstance(p, Edge)}
     if not body:
         leading, trailing = leading & set(_STARTS), (leading | trailing) - set(_STARTS)
     before, after = _side(leading, _STARTS), _side(trailing, _ENDS)
@@ -169,8 +176,8 @@ def _whole(parts: list[Regex]) -> str:
     return before + _inner(Series(tuple(body))) + after
 
 
-def _side(edges: set[str], known: dict[str, str]) -> str:
-    unknown = edges - set(known)
+def _side(edges: Collection[str], known: Mapping[str, str]) -> str:
+    unknown = set(edges) - set(known)
     if unknown:
         what = "a word boundary" if "boundary" in "".join(unknown) else "an anchor in the middle"
         raise ContentError(f"{what} in a regular expression", hint="duckdb and splunk can say it; Lucene cannot")

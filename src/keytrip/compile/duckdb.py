@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_network
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sigma.conditions import ConditionFieldEqualsValueExpression
-from sigma.conversion.state import ConversionState
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
-from sigma.types import SigmaFieldReference, SigmaRegularExpressionFlag, SigmaString
 
-from keytrip.compile.base import KeytripBackend, siem_pipeline
+from keytrip.compile.base import siem_pipeline
+from keytrip.compile.duckdb_conditions import sql_condition, two_valued
+from keytrip.compile.header import comment_text
+from keytrip.compile.leaves import Leaf, LeafBackend
 from keytrip.compile.plan import Block, Plan
-from keytrip.compile.values import fold, has_wildcard, number_of, pattern, refuse_text_test
 from keytrip.errors import ContentError
 from keytrip.records.sql import quote_name, quote_text
 from keytrip.rules.expression import (
@@ -29,15 +27,8 @@ from keytrip.rules.expression import (
     Number,
 )
 
-_ESCAPE = "!"
-_FLAGS = {
-    SigmaRegularExpressionFlag.IGNORECASE: "i",
-    SigmaRegularExpressionFlag.MULTILINE: "m",
-    SigmaRegularExpressionFlag.DOTALL: "s",
-}
 
-
-class DuckDBBackend(KeytripBackend):
+class DuckDBBackend(LeafBackend):
     """Conditions are two-valued: each leaf is false, never null, where a field is null."""
 
     identifier: ClassVar[str] = "keytrip_duckdb"
@@ -46,129 +37,13 @@ class DuckDBBackend(KeytripBackend):
     siem: ClassVar[str] = "duckdb"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("duckdb")
 
-    # -- leaves of conditions --------------------------------------------------------------------------------------
-
-    def _leaf(self, test: str) -> str:
-        return f"coalesce({test}, false)"
+    def leaf(self, leaf: Leaf) -> str:
+        """Write a leaf."""
+        return sql_condition(leaf)
 
     def exactly(self, field: str, text: str) -> str:
         """Compare as written."""
-        return self._leaf(f"{quote_name(field)} = {quote_text(text)}")
-
-    def convert_condition_field_eq_val_str(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Compare without regard to case."""
-        return self._string(cond, fold)
-
-    def convert_condition_field_eq_val_str_case_sensitive(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Compare with regard to case."""
-        return self._string(cond, None)
-
-    def _string(self, cond: ConditionFieldEqualsValueExpression, case: Any) -> str:
-        name, field = self.canonical_field(cond.field)
-        value = cond.value
-        assert isinstance(value, SigmaString)  # noqa: S101 - pySigma calls this for strings only
-        if not has_wildcard(value) and field.numeric:
-            number = number_of(value, field)
-            return "false" if number is None else self._leaf(f"{quote_name(name)} = {number!r}")
-        refuse_text_test(name, field)
-        column = f"cast({quote_name(name)} as varchar)" if field.type == "int" else quote_name(name)
-        column = f"lower({column})" if case else column
-        if not has_wildcard(value):
-            text = str(value.to_plain()) if False else "".join(p for p in value.s if isinstance(p, str))
-            return self._leaf(f"{column} = {quote_text(case(text) if case else text)}")
-        like = pattern(value, lambda s: _like(case(s) if case else s), "%", "_")
-        return self._leaf(f"{column} like {quote_text(like)} escape '{_ESCAPE}'")
-
-    def convert_condition_field_eq_val_num(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Compare as numbers on a number field, as text on a text field."""
-        name, field = self.canonical_field(cond.field)
-        if field.numeric:
-            return self._leaf(f"{quote_name(name)} = {cond.value}")
-        return self._leaf(f"lower({quote_name(name)}) = {quote_text(fold(str(cond.value)))}")
-
-    def convert_condition_field_eq_val_bool(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState
-    ) -> str:
-        """Refuse: no canonical field is boolean."""
-        raise ContentError(f"{cond.field}: no field is boolean", hint="quote the word")
-
-    def convert_condition_field_eq_val_re(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """RE2, unanchored."""
-        name, field = self.canonical_field(cond.field)
-        refuse_text_test(name, field)
-        value: Any = cond.value
-        flags = "".join(sorted(_FLAGS[flag] for flag in value.flags))
-        text = (f"(?{flags})" if flags else "") + str(value.regexp.to_plain() if hasattr(value.regexp, "to_plain") else value.regexp)
-        return self._leaf(f"regexp_matches(cast({quote_name(name)} as varchar), {quote_text(text)})")
-
-    def convert_condition_field_eq_val_cidr(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Match addresses of the network's own version; any other text matches none."""
-        name, _ = self.canonical_field(cond.field)
-        value: Any = cond.value
-        network = ip_network(str(value.cidr), strict=False)
-        low, high = network.network_address.packed.hex(), network.broadcast_address.packed.hex()
-        macro = "kt_hex4" if network.version == 4 else "kt_hex6"  # noqa: PLR2004 - IP versions
-        return self._leaf(f"{macro}({quote_name(name)}) between '{low}' and '{high}'")
-
-    def convert_condition_field_compare_op_val(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Order numbers; refuse to order text."""
-        name, field = self.canonical_field(cond.field)
-        value: Any = cond.value
-        if not field.numeric:
-            raise ContentError(f"{name} is text: {value.op.name.lower()} on it is refused")
-        operator = {"LT": "<", "LTE": "<=", "GT": ">", "GTE": ">="}[value.op.name]
-        return self._leaf(f"{quote_name(name)} {operator} {value.number}")
-
-    def convert_condition_field_eq_field(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Compare two fields without regard to case."""
-        value: Any = cond.value
-        assert isinstance(value, SigmaFieldReference)  # noqa: S101 - pySigma calls this for references only
-        left, right = (self._as_text(name) for name in (cond.field, value.field))
-        if value.starts_with and value.ends_with:
-            return self._leaf(f"contains({left}, {right})")
-        if value.starts_with:
-            return self._leaf(f"starts_with({left}, {right})")
-        if value.ends_with:
-            return self._leaf(f"ends_with({left}, {right})")
-        return self._leaf(f"{left} = {right}")
-
-    def _as_text(self, field_name: str) -> str:
-        name, field = self.canonical_field(field_name)
-        return f"lower({quote_name(name)})" if field.type == "string" else f"cast({quote_name(name)} as varchar)"
-
-    def convert_condition_field_eq_val_null(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Absence."""
-        return f"{quote_name(self.canonical_field(cond.field)[0])} is null"
-
-    def convert_condition_field_exists(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Presence."""
-        return f"{quote_name(self.canonical_field(cond.field)[0])} is not null"
-
-    def convert_condition_field_not_exists(
-        self, cond: ConditionFieldEqualsValueExpression, state: ConversionState  # noqa: ARG002
-    ) -> str:
-        """Absence."""
-        return f"{quote_name(self.canonical_field(cond.field)[0])} is null"
-
-    # -- queries -----------------------------------------------------------------------------------------------------
+        return two_valued(f"{quote_name(field)} = {quote_text(text)}")
 
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with the rule and its level."""
@@ -180,14 +55,10 @@ class DuckDBBackend(KeytripBackend):
 
     def counting(self, plan: Plan, table: str, condition: str) -> str:
         """Group events by window, then join the reduced rows with the baseline."""
-        head = f"-- {plan.rule}: {plan.title}\n"
+        head = f"-- {comment_text(f'{plan.rule}: {plan.title}')}\n"
         events = _events(plan, table, condition)
         groups = _groups(plan)
         return f"{head}with events as (\n{events}\n), groups as (\n{groups}\n)\n{_result(plan)}"
-
-
-def _like(text: str) -> str:
-    return "".join(_ESCAPE + c if c in "%_" + _ESCAPE else c for c in text)
 
 
 def _window(plan: Plan) -> str:

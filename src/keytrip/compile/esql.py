@@ -9,15 +9,14 @@ from typing import Any, ClassVar
 from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
 from sigma.conversion.state import ConversionState
 from sigma.processing.pipeline import ProcessingPipeline
-from sigma.processing.transformations import FieldMappingTransformation
 from sigma.rule import SigmaRule
 from sigma.types import SigmaExpansion
 
-from keytrip.compile.base import siem_pipeline
+from keytrip.compile.base import fields_of, siem_pipeline
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, verdict_steps
 from keytrip.compile.header import Header, header_of
-from keytrip.compile.leaves import Leaf, LeafBackend
+from keytrip.compile.leaves import Absent, Leaf, LeafBackend, Present
 from keytrip.compile.plan import Plan
 
 _MILLISECONDS = "times are cut to milliseconds"
@@ -30,12 +29,7 @@ def _layout() -> dict[str, str]:
     """Return the canonical layout's names, which hold where no pipeline says otherwise."""
     from keytrip.compile.pipelines import canonical_pipeline
 
-    found: dict[str, str] = {}
-    for item in canonical_pipeline().items:
-        transformation = item.transformation
-        if isinstance(transformation, FieldMappingTransformation) and "_elastic_" in f"_{item.identifier}_":
-            found |= {k: v for k, v in transformation.mapping.items() if k and isinstance(v, str)}
-    return found
+    return fields_of(canonical_pipeline(), EsqlBackend.siem)
 
 
 class EsqlBackend(LeafBackend):
@@ -46,10 +40,10 @@ class EsqlBackend(LeafBackend):
     formats: ClassVar[dict[str, str]] = {"default": "ES|QL over logs-keytrip.* and the lookup indices keytrip_<table>"}
     siem: ClassVar[str] = "elastic"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("elastic")
-    or_token: ClassVar[str | None] = "OR"
-    and_token: ClassVar[str | None] = "AND"
-    not_token: ClassVar[str | None] = "NOT"
-    parenthesize: ClassVar[bool] = True
+    or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language
+    and_token: ClassVar[str] = "AND"  # noqa: S105 - the same
+    not_token: ClassVar[str] = "NOT"  # noqa: S105 - the same
+    parenthesize: bool = True
 
     def field_map(self) -> dict[str, str]:
         """Return the pipeline's names, or the canonical layout's where it has none."""
@@ -71,20 +65,28 @@ class EsqlBackend(LeafBackend):
         """Move the negation to the leaves."""
         of: Any = cond.args[0]
         match of:
-            case None:
-                return None
             case ConditionNOT():
-                return self.convert_condition(of.args[0], state)
+                inner: Any = of.args[0]
             case ConditionAND():
-                return self.convert_condition(ConditionOR([ConditionNOT([arg]) for arg in of.args]), state)
+                inner = ConditionOR([ConditionNOT([arg]) for arg in of.args])
             case ConditionOR():
-                return self.convert_condition(ConditionAND([ConditionNOT([arg]) for arg in of.args]), state)
+                inner = ConditionAND([ConditionNOT([arg]) for arg in of.args])
             case ConditionFieldEqualsValueExpression(value=SigmaExpansion(values=values)):
-                each = [ConditionNOT([ConditionFieldEqualsValueExpression(of.field, value)]) for value in values]
-                return self.convert_condition(ConditionAND(each), state)
+                each = [ConditionFieldEqualsValueExpression(of.field, value) for value in values]
+                inner = ConditionAND([*(ConditionNOT([arg]) for arg in each)])
             case ConditionFieldEqualsValueExpression():
-                return self._test(self.leaf_of(of)).negated
-        return super().convert_condition_not(cond, state)
+                return self._unless(self.leaf_of(of))
+            case _:
+                return super().convert_condition_not(cond, state)
+        return self.convert_condition(inner, state)
+
+    def _unless(self, leaf: Leaf) -> str:
+        match leaf:
+            case Present(of):
+                return self.leaf(Absent(of))
+            case Absent(of):
+                return self.leaf(Present(of))
+        return self._test(leaf).negated
 
     def exactly(self, field: str, text: str) -> str:
         """Compare as written."""
@@ -92,7 +94,8 @@ class EsqlBackend(LeafBackend):
 
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with what Elastic's detection engine knows it by, the rule and its level."""
-        head = header_of(rule, _needs(table, ()), [_MILLISECONDS, _LIMITED])
+        self.deviations = (_MILLISECONDS, _LIMITED)
+        head = header_of(rule, _needs(table, ()), self.deviations)
         steps = [
             *day_steps(condition),
             f"WHERE {condition}",
@@ -104,8 +107,9 @@ class EsqlBackend(LeafBackend):
 
     def counting(self, plan: Plan, table: str, condition: str) -> str:
         """Group events by window, then join the reduced rows with the baseline."""
-        approximate = [_APPROXIMATE] if plan.type in {"value_median", "value_percentile"} else []
-        head = header_of(plan, _needs(table, plan.tables), [_MILLISECONDS, _LIMITED, *approximate])
+        approximate = (_APPROXIMATE,) if plan.type in {"value_median", "value_percentile"} else ()
+        self.deviations = (_MILLISECONDS, _LIMITED, *approximate)
+        head = header_of(plan, _needs(table, plan.tables), self.deviations)
         present = [f"{self.column(name)} IS NOT NULL" for name in plan.group_by if name not in DERIVED]
         tests = [*present, condition if condition in present else f"({condition})"]
         where = " AND ".join(dict.fromkeys(tests)) if present else condition

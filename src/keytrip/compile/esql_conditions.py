@@ -14,20 +14,34 @@ from typing import TypeAlias
 
 from sigma.types import SpecialChars
 
-from keytrip.compile.dialects import to_lucene
-from keytrip.compile.leaves import Absent, Compares, Equals, Leaf, Like, Matches, Named, Never, Present, SameAs, Within
+from keytrip.compile.dialects import lucene_caseless, to_lucene
+from keytrip.compile.leaves import (
+    MAPPED,
+    Absent,
+    Compares,
+    Equals,
+    Leaf,
+    Like,
+    Matches,
+    Named,
+    Never,
+    Present,
+    SameAs,
+    Within,
+)
 from keytrip.compile.values import decimal_text
 
 Column: TypeAlias = Callable[[str], str]
 
 _PLAIN_NAME = re.compile(r"@?[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _KEYWORDS = frozenset(
-    "and as asc by change_point completion desc dissect drop enrich eval false first fork from fuse grok in inline is join "
-    "keep last lookup like limit metadata mv_expand not null nulls on or rename rerank rlike row sample show sort stats true "
-    "where with".split()
+    """and as asc by change_point completion desc dissect drop enrich eval false first fork from fuse grok in inline is
+    join keep last lookup like limit metadata mv_expand not null nulls on or rename rerank rlike row sample show sort
+    stats true where with""".split()  # noqa: SIM905 - a list of words
 )
+_LIKE = {SpecialChars.WILDCARD_MULTI: "*", SpecialChars.WILDCARD_SINGLE: "?"}
+_RLIKE = {SpecialChars.WILDCARD_MULTI: ".*", SpecialChars.WILDCARD_SINGLE: "."}
 _ESCAPES = {"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_MAPPED = IPv6Network("::ffff:0:0/96")
 _LONG = 2**63
 
 
@@ -42,7 +56,7 @@ class Condition:
     def negated(self) -> str:
         """The text of its negation, true where a column is null."""
         nulls = [f"{column} IS NULL" for column in dict.fromkeys(self.columns)]
-        return f"({' OR '.join([*nulls, f'NOT ({self.text})'])})"
+        return " OR ".join([*nulls, f"NOT ({self.text})"])
 
 
 def quote_column(name: str) -> str:
@@ -68,7 +82,7 @@ def esql_double(number: float) -> str:
     return text if "." in text else f"{text}.0"
 
 
-def esql_test(leaf: Leaf, column: Column) -> Condition:  # noqa: PLR0911 - one return a leaf
+def esql_test(leaf: Leaf, column: Column) -> Condition:
     """Return the ES|QL of a leaf; `column` gives the text of a canonical field."""
     match leaf:
         case Never():
@@ -80,7 +94,7 @@ def esql_test(leaf: Leaf, column: Column) -> Condition:  # noqa: PLR0911 - one r
         case Equals(of, text, cased):
             return _one(of, column, f"{_folded(of, column, cased=cased)} == {quote_esql(text)}")
         case Like(of, parts, cased):
-            return _one(of, column, f"{_folded(of, column, cased=cased)} LIKE {quote_esql(_like(parts))}")
+            return _one(of, column, f"{_text(of, column)} {_pattern(parts, cased=cased)}")
         case Matches(of, regex):
             return _one(of, column, f"{_text(of, column)} RLIKE {quote_esql(to_lucene(regex))}")
         case Compares(of, operator, number):
@@ -89,11 +103,12 @@ def esql_test(leaf: Leaf, column: Column) -> Condition:  # noqa: PLR0911 - one r
         case Within(of, network):
             return _within(of, str(network), column)
         case SameAs(of, other):
-            return Condition(_same(leaf, column), (column(of.name), column(other.name)))
+            return Condition(_same(leaf, column), tuple(column(f.name) for f in (of, other) if f.field.shipped))
 
 
 def _one(of: Named, column: Column, text: str) -> Condition:
-    return Condition(text, (column(of.name),))
+    # fields that the query computes from the time are never null
+    return Condition(text, (column(of.name),) if of.field.shipped else ())
 
 
 def _text(of: Named, column: Column) -> str:
@@ -104,9 +119,13 @@ def _folded(of: Named, column: Column, *, cased: bool) -> str:
     return _text(of, column) if cased or of.field.type == "int" else f"TO_LOWER({column(of.name)})"
 
 
-def _like(parts: tuple[str | SpecialChars, ...]) -> str:
-    marks = {SpecialChars.WILDCARD_MULTI: "*", SpecialChars.WILDCARD_SINGLE: "?"}
-    return "".join(re.sub(r"([\\*?])", r"\\\1", p) if isinstance(p, str) else marks[p] for p in parts)
+def _pattern(parts: tuple[str | SpecialChars, ...], *, cased: bool) -> str:
+    """Return the operator and its pattern: in either case as character classes, since `TO_LOWER` is not pushed down."""
+    literals = "".join(p for p in parts if isinstance(p, str))
+    if cased or literals.upper() == literals:
+        like = (re.sub(r"([\\*?])", r"\\\1", p) if isinstance(p, str) else _LIKE[p] for p in parts)
+        return f"LIKE {quote_esql(''.join(like))}"
+    return f"RLIKE {quote_esql(''.join(lucene_caseless(p) if isinstance(p, str) else _RLIKE[p] for p in parts))}"
 
 
 def _within(of: Named, network: str, column: Column) -> Condition:
@@ -114,7 +133,7 @@ def _within(of: Named, network: str, column: Column) -> Condition:
     name = column(of.name)
     address = "source.ip" if name == "source.address" else f"TO_IP({name})"
     text = f'CIDR_MATCH({address}, "{network}")'
-    if ":" in network and IPv6Network(network).overlaps(_MAPPED):
+    if ":" in network and IPv6Network(network).overlaps(MAPPED):
         # Elasticsearch keeps an IPv4 address as ::ffff:a.b.c.d, which lies in these networks
         text = f'{text} AND {name} LIKE "*:*"'
     return Condition(text, (address,))

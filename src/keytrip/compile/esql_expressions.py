@@ -1,4 +1,4 @@
-"""The baseline block's arithmetic as ES|QL, whose doubles are null for a null part and for a division by zero already."""
+"""The baseline block's arithmetic as ES|QL, whose doubles are null for a null part and a division by zero already."""
 
 from __future__ import annotations
 

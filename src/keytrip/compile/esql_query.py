@@ -107,7 +107,7 @@ def _keys(plan: Plan) -> list[str]:
 
 
 def _stats(values: Sequence[str], by: Sequence[str]) -> str:
-    return f"STATS {', '.join(values)} BY {', '.join(by)}"
+    return f"STATS {', '.join(values)}\n    BY {', '.join(by)}"
 
 
 def _times(first: str, last: str, as_first: str = "first_seen", as_last: str = "last_seen") -> list[str]:

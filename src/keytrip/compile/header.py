@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+# what quotes, calls a macro, opens a subsearch, names a token or ends a command somewhere
+_HARMLESS = str.maketrans({"`": "'", '"': "'", "[": "(", "]": ")", "$": " ", "|": "/"})
+
 
 @dataclass(frozen=True)
 class Header:
@@ -38,9 +41,8 @@ class Header:
 def comment_text(text: str) -> str:
     """Return `text` on one line, without what could end a comment or be expanded in one."""
     plain = " ".join(text.split())
-    for old, new in (("`", "'"), ('"', "'"), ("*/", "* /"), ("/*", "/ *"), ("[", "("), ("]", ")"), ("$", " "), ("|", "/")):
-        plain = plain.replace(old, new)
-    return "".join(c if c.isprintable() else " " for c in plain)
+    plain = "".join(c if c.isprintable() else " " for c in plain).translate(_HARMLESS)
+    return plain.replace("*/", "* /").replace("/*", "/ *")
 
 
 def header_of(rule: Any, needs: Sequence[str], deviations: Sequence[str] = ()) -> Header:

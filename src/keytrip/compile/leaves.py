@@ -1,4 +1,4 @@
-"""One test on one field, in the form that every target starts from: what SEMANTICS section 2 says is decided here once."""
+"""One test of one field, as every target starts from it: what SEMANTICS section 2 says is decided here, once."""
 
 from __future__ import annotations
 
@@ -37,6 +37,7 @@ from keytrip.records.vocabulary import Field
 Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 Part: TypeAlias = Literal["whole", "start", "end", "anywhere"]
 
+MAPPED = IPv6Network("::ffff:0:0/96")
 _OPERATORS: dict[CompareOperators, Operator] = {
     CompareOperators.LT: "<",
     CompareOperators.LTE: "<=",
@@ -149,7 +150,8 @@ class LeafBackend(KeytripBackend):
     def convert_condition_field_eq_val(self, cond: ConditionFieldEqualsValueExpression, state: ConversionState) -> Any:
         """Convert one test of a field."""
         if isinstance(cond.value, SigmaExpansion):
-            return self.convert_condition_field_eq_expansion(cond, state)
+            # pySigma takes it for one test when it negates it, and would negate the first alternative only
+            return f"({self.convert_condition_field_eq_expansion(cond, state)})"
         return self.leaf(self.leaf_of(cond))
 
     def leaf_of(self, cond: ConditionFieldEqualsValueExpression) -> Leaf:
@@ -244,7 +246,10 @@ def _plain(wildcard: SpecialChars) -> str:
 def _within(of: Named, value: SigmaCIDRExpression) -> Leaf:
     if of.field.type != "string":
         raise ContentError(f"{of.name} is no text: cidr on it is refused")
-    return Within(of, ip_network(value.cidr, strict=False))
+    network = ip_network(value.cidr, strict=False)
+    if network.version == MAPPED.version and network.subnet_of(MAPPED):
+        return Never()  # an IPv4-mapped address was read as IPv4
+    return Within(of, network)
 
 
 def _same_as(of: Named, other: Named, value: SigmaFieldReference) -> Leaf:

@@ -126,7 +126,7 @@ def parse_regex(text: str, flags: Collection[str] = ()) -> Regex:
         flags: Any of `i`, `m`, `s`.
 
     Raises:
-        ContentError: It is not RE2 syntax, or uses a part of it that no other engine has (`\\p`, `\\C`, `\\Q`).
+        ContentError: It is not RE2 syntax, or uses an escape that not every engine knows, such as a Unicode class.
     """
     if len(text) > _LONGEST:
         raise ContentError(f"a regular expression of {len(text)} characters", hint=f"at most {_LONGEST}")
@@ -212,22 +212,24 @@ def _repeated(reader: _Reader, flags: frozenset[str]) -> Regex:
 
 def _atom(reader: _Reader, flags: frozenset[str]) -> Regex:
     char = reader.next()
-    match char:
-        case "(":
-            return _group(reader, flags)
-        case "[":
-            return _set(reader, flags)
-        case ".":
-            return Chars(ALL if "s" in flags else complement(NEWLINE))
-        case "^":
-            return Edge("line_start" if "m" in flags else "text_start")
-        case "$":
-            return Edge("line_end" if "m" in flags else "text_end")
-        case "\\":
-            return _escape(reader, flags)
-        case "*" | "+" | "?":
-            raise reader.wrong("repeats nothing")
+    read = {"(": _group, "[": _set, "\\": _escape, ".": _dot, "^": _start, "$": _end}.get(char)
+    if read is not None:
+        return read(reader, flags)
+    if char in "*+?":
+        raise reader.wrong("repeats nothing")
     return _literal(ord(char), flags)
+
+
+def _dot(_: _Reader, flags: frozenset[str]) -> Regex:
+    return Chars(ALL if "s" in flags else complement(NEWLINE))
+
+
+def _start(_: _Reader, flags: frozenset[str]) -> Regex:
+    return Edge("line_start" if "m" in flags else "text_start")
+
+
+def _end(_: _Reader, flags: frozenset[str]) -> Regex:
+    return Edge("line_end" if "m" in flags else "text_end")
 
 
 def _group(reader: _Reader, flags: frozenset[str]) -> Regex:
@@ -262,10 +264,10 @@ def _code(reader: _Reader, char: str) -> int:
 
 
 def _literal(code: int, flags: frozenset[str]) -> Chars:
-    return Chars(_folded(((code, code),)) if "i" in flags else ((code, code),))
+    return Chars(folded(((code, code),)) if "i" in flags else ((code, code),))
 
 
-def _folded(ranges: Ranges) -> Ranges:
+def folded(ranges: Ranges) -> Ranges:
     """Return the set with the other case of each of its characters."""
     found = list(ranges)
     for low, high in ranges:
@@ -288,7 +290,7 @@ def _set(reader: _Reader, flags: frozenset[str]) -> Chars:
         first = False
         found += _member(reader)
     ranges = merged(found)
-    ranges = _folded(ranges) if "i" in flags else ranges
+    ranges = folded(ranges) if "i" in flags else ranges
     return Chars(complement(ranges) if negated else ranges)
 
 

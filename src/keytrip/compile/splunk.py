@@ -1,4 +1,4 @@
-"""SPL: filter, `stats` first, then `lookup` on the reduced rows; never a join or a subsearch, which truncate silently."""
+"""SPL: filter, `stats` first, then `lookup` on the reduced rows; joins and subsearches truncate silently."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from keytrip.compile.base import siem_pipeline
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Block, Plan
-from keytrip.compile.splunk_conditions import quote_spl, spl_condition, spl_exactly
+from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
 from keytrip.compile.splunk_expressions import spl_all, spl_excess, spl_threshold
 from keytrip.compile.times import civil, hour_of_day, hour_of_week
 from keytrip.errors import ContentError
@@ -37,10 +37,10 @@ class SplunkBackend(LeafBackend):
     formats: ClassVar[dict[str, str]] = {"default": "SPL over index=keytrip and the lookups keytrip_<table>"}
     siem: ClassVar[str] = "splunk"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("splunk")
-    or_token: ClassVar[str | None] = "OR"
-    and_token: ClassVar[str | None] = "AND"
-    not_token: ClassVar[str | None] = "NOT"
-    parenthesize: ClassVar[bool] = True
+    or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language
+    and_token: ClassVar[str] = "AND"  # noqa: S105 - the same
+    not_token: ClassVar[str] = "NOT"  # noqa: S105 - the same
+    parenthesize: bool = True
 
     def column(self, name: str) -> str:
         """Return the text of a canonical field in `where` and `eval`."""
@@ -68,7 +68,7 @@ class SplunkBackend(LeafBackend):
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with the rule and its level."""
         head = header_of(rule, self._needs(table, ()))
-        steps = [*_day_steps(condition), f"where {condition}", _labels(head.rule, head.level)]
+        steps = [*_day_steps(condition), f"where {parenthesised(condition)}", _labels(head.rule, head.level)]
         return self._query(head, table, steps)
 
     def counting(self, plan: Plan, table: str, condition: str) -> str:
@@ -92,7 +92,7 @@ class SplunkBackend(LeafBackend):
         window = f"({window} + {plan.offset})" if plan.offset else window.replace("(_time - 0)", "_time")
         renamed = [f"{n} = {self.column(n)}" for n in plan.event_fields if self.column(n) != n]
         used = condition + "".join(renamed) + "".join(present)
-        steps = [*_day_steps(used), f"where {spl_all([*present, condition])}"]
+        steps = [*_day_steps(used), f"where {spl_all([*present, parenthesised(condition)])}"]
         return [*steps, f"eval {', '.join([f'window_start = {window}', *renamed])}"]
 
 
@@ -151,14 +151,14 @@ def _ranked(plan: Plan) -> list[str]:
     part = 50 if plan.type == "value_median" else plan.percentile or 0
     taken = [f"if(((isnotnull({field})) AND (kt_rank = {f}(kt_place))), {field}, null())" for f in ("floor", "ceiling")]
     share = " sum(kt_absent) as kt_absent" if plan.share_block else ""
+    rows = "max(kt_low) as kt_low max(kt_high) as kt_high max(kt_place) as kt_place"
     return [
         f"sort 0 num({field})",
         f"streamstats count({field}) as kt_rank {_by(plan)}",
         f"eventstats count({field}) as kt_count {_by(plan)}",
         f"eval kt_place = exact((({part} / 100) * (kt_count - 1)) + 1)",
         f"eval kt_low = {taken[0]}, kt_high = {taken[1]}",
-        "stats max(kt_low) as kt_low max(kt_high) as kt_high max(kt_place) as kt_place count as events "
-        f"{_TIMES}{share} {_by(plan)}",
+        f"stats {rows} count as events {_TIMES}{share} {_by(plan)}",
         "eval value = exact(kt_low + ((kt_place - floor(kt_place)) * (kt_high - kt_low)))",
     ]
 
@@ -183,7 +183,7 @@ def _absent_events(block: Block) -> list[str]:
 
 
 def _shared_sums(plan: Plan, block: Block) -> list[str]:
-    """Count per combination, look that up, then add up: `stats` would drop rows whose column is null, so those are marked."""
+    """Count per combination, look that up, add up; nulls are marked, since `stats` drops rows without a by-field."""
     extra = [c for c in block.on if c not in plan.group_by]
     nullable = [c for c in extra if c not in _DERIVED]
     marked = [f'kt_on_{c} = if((isnull({c})), "n", ("v".{c}))' for c in nullable]
@@ -222,7 +222,8 @@ def _membership(block: Block, number: int) -> list[str]:
         steps = [_found(block, f"kt_found_{number}"), f"where (isnull(kt_found_{number}))"]
     if block.requires is not None and block.requires[1]:
         table, columns = block.requires
-        steps += [_lookup(table, columns, [(columns[0], f"kt_known_{number}")]), f"where (isnotnull(kt_known_{number}))"]
+        known = f"kt_known_{number}"
+        steps += [_lookup(table, columns, [(columns[0], known)]), f"where (isnotnull({known}))"]
     return steps
 
 

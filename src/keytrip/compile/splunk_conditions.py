@@ -1,7 +1,7 @@
-"""Leaves as SPL for `where`: true or false, never null, parenthesised, and with nothing that quoting could change.
+r"""Leaves as SPL for `where`: true or false, never null, parenthesised, and with nothing that quoting could change.
 
 `where` compares texts that look like numbers as numbers, so such texts get an `x` in front on both sides. Literals with
-quotes, backslashes, backticks, dollars or control characters go into `match()`, where they are written as `\\xNN`.
+quotes, backslashes, backticks, dollars or control characters go into `match()`, where they are written as `\xNN`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ Column: TypeAlias = Callable[[str], str]
 
 FALSE = "(1 = 0)"
 _UNSAFE = re.compile(r'["\\`$\x00-\x1f\x7f]')
+_TEXT = re.compile(r'"[^"]*"|\'[^\']*\'')
 _NUMERIC = re.compile(r"\s*(?:[-+.]*\d|[-+]?(?:inf|nan))", re.IGNORECASE)
-_ADDRESS = {4: "^[0-9]{1,3}([.][0-9]{1,3}){3}$", 6: "^[0-9a-f.]*:[0-9a-f:.]*$"}
+_ADDRESS = {4: r"^[0-9]{1,3}([.][0-9]{1,3}){3}\z", 6: r"^[0-9a-f.]*:[0-9a-f:.]*\z"}
 _PIECES = {SpecialChars.WILDCARD_MULTI: "(?s:.*)", SpecialChars.WILDCARD_SINGLE: "(?s:.)"}
 
 
@@ -46,8 +47,9 @@ def spl_condition(leaf: Leaf, column: Column) -> str:  # noqa: PLR0911 - one ret
         case Matches(of, regex):
             return _present([of], column, _regex(_text(of, column), to_pcre(regex)))
         case Compares(of, operator, number):
-            value = f"tonumber({column(of.name)})"
-            return f"((isnotnull({value})) AND ({value} {operator} {decimal_text(number)}))"
+            value = f"tonumber({column(of.name)})" if of.field.shipped else column(of.name)
+            test = f"({value} {operator} {decimal_text(number)})"
+            return f"((isnotnull({value})) AND {test})" if of.field.shipped else test
         case Within(of, network):
             name = column(of.name)
             shape = _regex(name, _ADDRESS[network.version])
@@ -56,14 +58,25 @@ def spl_condition(leaf: Leaf, column: Column) -> str:  # noqa: PLR0911 - one ret
             return _present([of, other], column, _same(leaf, column))
 
 
+def parenthesised(text: str) -> str:
+    """Return a condition in parentheses, unless one pair already spans it."""
+    bare = _TEXT.sub(lambda match: "s" * len(match[0]), text)
+    depth = 0
+    for place, char in enumerate(bare):
+        depth += {"(": 1, ")": -1}.get(char, 0)
+        if depth == 0 and place < len(bare) - 1:
+            return f"({text})"
+    return text
+
+
 def spl_exactly(column: str, text: str) -> str:
     """Return the condition that a column is exactly `text`."""
     return f"((isnotnull({column})) AND {_equals(column, text)})"
 
 
 def _present(fields: list[Named], column: Column, test: str) -> str:
-    checks = " AND ".join(f"(isnotnull({column(of.name)}))" for of in fields)
-    return f"({checks} AND {test})"
+    checks = [f"(isnotnull({column(of.name)}))" for of in fields if of.field.shipped]
+    return f"({' AND '.join([*checks, test])})"
 
 
 def _text(of: Named, column: Column) -> str:

@@ -1,4 +1,4 @@
-"""The baseline block's arithmetic as SPL for `where`: compared unassigned, since an assigned result would be rounded."""
+"""The baseline block's arithmetic as SPL for `where`: never assigned, since an assigned result would be rounded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Fields of time that no SIEM holds, as arithmetic on the epoch (what SEMANTICS section 1 asks for): text for any target."""
+"""Fields of time that no SIEM holds, as text: arithmetic on the epoch, as SEMANTICS section 1 asks for."""
 
 from __future__ import annotations
 

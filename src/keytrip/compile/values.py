@@ -13,7 +13,6 @@ from sigma.types import SigmaString, SpecialChars
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Field
 
-
 _NUMBER = re.compile(r"[+-]?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 
 

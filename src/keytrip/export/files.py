@@ -66,7 +66,10 @@ def _templates(manifest: Manifest, context: Mapping[str, Any], out: Path) -> Ite
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
-        loader=FileSystemLoader(manifest.folder), undefined=StrictUndefined, autoescape=False, keep_trailing_newline=True  # noqa: S701 - Markdown of our own values
+        loader=FileSystemLoader(manifest.folder),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - Markdown of our own values
+        keep_trailing_newline=True,
     )
     for template in manifest.templates:
         write_text(out / template.path, environment.get_template(template.template).render(context))

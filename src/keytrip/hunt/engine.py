@@ -179,7 +179,7 @@ class _History:
         """Merge the partials into the tables that the rules need."""
         for table, job in self.jobs.items():
             columns = ", ".join(quote_name(c) for c in job.columns if c in self.wanted[table] or c in job.table_key)
-            sql = job.merge(table, partial_name(job))
+            sql = job.merge(table, partial_name(job), self.wanted[table])
             self.con.execute(f"create or replace temp table {quote_name(table)} as select {columns} from ({sql})")
         return set(self.jobs)
 

@@ -24,10 +24,12 @@ create or replace temp macro kt_slow_time(s) as
               || ':' || coalesce(nullif(regexp_extract(s, '{_TIME}', 3), ''), '00')
               || '.' || left(regexp_extract(s, '{_TIME}', 4) || '000000', 6) as timestamp)
             - kt_offset(regexp_extract(s, '{_TIME}', 5)) end;
+create or replace temp macro kt_cut(s, n) as
+  case when contains(s, ' ') or substr(s, 12, 2) > '23' then kt_slow_time(s) else try_cast(left(s, n) as timestamp) end;
 create or replace temp macro kt_time(s) as kt_range(
-  case when (s like '{_FAST[0]}' or s like '{_FAST[1]}' or s like '{_FAST[2]}')
-            and not contains(s, ' ') and substr(s, 12, 2) < '24'
-       then try_cast(left(s, case when strlen(s) = 20 then 19 else 26 end) as timestamp)
+  case when s like '{_FAST[0]}' then kt_cut(s, 26)
+       when s like '{_FAST[1]}' then kt_cut(s, 26)
+       when s like '{_FAST[2]}' then kt_cut(s, 19)
        else kt_slow_time(s) end);
 create or replace temp macro kt_double(s) as try_cast(s as double);
 create or replace temp macro kt_int(s) as
@@ -62,6 +64,14 @@ create or replace temp macro kt_first3(s) as
              1, 3);
 create or replace temp macro kt_net6(s) as
   regexp_replace(array_to_string(kt_first3(s), ':'), '(^|:)0(:0)*$', '') || '::/48';
+create or replace temp macro kt_hex4(s) as
+  case when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}')
+       then array_to_string(list_transform(string_split(s, '.'), lambda b: printf('%02x', cast(b as integer))), '') end;
+create or replace temp macro kt_hex6(s) as
+  case when kt_is_v6(s)
+       then array_to_string(list_transform(
+         list_concat(list_concat(kt_head(s), list_transform(range(8 - kt_groups(s)), lambda i: '0')), kt_tail(s)),
+         lambda g: lpad(g, 4, '0')), '') end;
 create or replace temp macro kt_net(s) as
   case when contains(s, ':') then case when kt_is_v6(s) then kt_net6(s) end
        when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}') then regexp_extract(s, '^(.*)\.', 1) || '.0/24' end;

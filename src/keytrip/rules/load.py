@@ -38,7 +38,8 @@ class Document:
     @property
     def tags(self) -> tuple[str, ...]:
         """The rule's tags as text."""
-        return tuple(str(tag) for tag in self.data.get("tags") or ())
+        tags = self.data.get("tags")
+        return tuple(str(tag) for tag in tags) if isinstance(tags, list) else ()
 
     @property
     def level(self) -> str:
@@ -55,7 +56,9 @@ class Document:
         """Names or ids of the rules that a correlation refers to."""
         correlation = self.data.get("correlation")
         rules = correlation.get("rules") if isinstance(correlation, dict) else None
-        return (rules,) if isinstance(rules, str) else tuple(str(rule) for rule in rules or ())
+        if isinstance(rules, str):
+            return (rules,)
+        return tuple(str(rule) for rule in rules) if isinstance(rules, list) else ()
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ def read_documents(path: Path) -> list[Document]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
-        values = list(yaml.load_all(text, Loader=_LOADER))  # noqa: S506 - a safe loader, the C one where it is built
+        values = list(yaml.load_all(text, Loader=_LOADER))
     except UnicodeDecodeError as error:
         raise ContentError("is not UTF-8", place=Place(str(path))) from error
     except yaml.YAMLError as error:
@@ -129,12 +132,14 @@ def load_rules(packs: Sequence[Path] = ()) -> list[Document]:
         ContentError: A file cannot be loaded, or a parameter does not exist.
     """
     pack = read_pack(packs)
-    by_id: dict[str, Document] = {}
-    for path in content_files("rules", ".yml", packs):
-        for document in read_documents(path):
-            by_id[str(document.data.get("id") or document.name)] = document
-    kept = [d for d in by_id.values() if d.name not in pack.disabled]
+    found = (document for path in content_files("rules", ".yml", packs) for document in read_documents(path))
+    kept = [d for d in layered(found) if d.name not in pack.disabled]
     return [with_parameters(d, pack.parameters.get(d.name, {})) for d in kept]
+
+
+def layered(documents: Iterable[Document]) -> list[Document]:
+    """Return one document for each id, the last, in the order in which the ids appear."""
+    return list({str(d.data.get("id") or d.name).lower(): d for d in documents}.values())
 
 
 def with_parameters(document: Document, values: Mapping[str, float]) -> Document:
@@ -191,13 +196,14 @@ def with_bases(chosen: Sequence[Document], documents: Sequence[Document]) -> Ite
     done: set[int] = set()
 
     def visit(document: Document) -> Iterator[Document]:
+        if id(document) in done:
+            return
+        done.add(id(document))
         for reference in document.references:
             if reference not in by_name:
                 raise ContentError(f"refers to {reference!r}, which is not there", place=document.place)
             yield from visit(by_name[reference])
-        if id(document) not in done:
-            done.add(id(document))
-            yield document
+        yield document
 
     for document in chosen:
         yield from visit(document)

@@ -96,8 +96,8 @@ def chunks(
         report.undated += undated
         report.files += len(group)
         yield Chunk(tuple(group), records, bool(flags & IDENTIFIED))
+        con.execute(f"drop table {CHUNK}")  # before the next is made, or memory would hold both
         request.tick(sum(file.size for file in group))
-    con.execute(f"drop table if exists {CHUNK}")
 
 
 def _groups(files: Sequence[InputFile], limit: int) -> Iterator[list[InputFile]]:
@@ -135,11 +135,12 @@ def _insert(con: duckdb.DuckDBPyConnection, files: Sequence[Prepared], request: 
 
     try:
         parts = (select_sql(batch, request.source, request.wanted) for batch in batches(files))
-        con.execute(f"create or replace temp table {CHUNK} as {' union all '.join(parts)}")
+        con.execute(f"create or replace temp table {CHUNK} as {' union all by name '.join(parts)}")
     except duckdb.Error as error:
         _refuse(files, error)
         return False
-    row = con.execute(f"select count(*) from {CHUNK} where {FLAGS} & {BAD} = {BAD} and kt_reason is null").fetchone()
+    told = " and kt_reason is null" if any(p.numbered for p in files) else ""
+    row = con.execute(f"select count(*) from {CHUNK} where {FLAGS} & {BAD} = {BAD}{told}").fetchone()
     return not (row and row[0])
 
 

@@ -120,9 +120,11 @@ def reason_sql(source: Source) -> str:
 
 def _flags(source: Source, columns: Collection[str], *, typed: bool) -> str:
     key = source.fields["key_id"]
-    nothing = f"case when {key} is null then {column_sql('timestamp', source)} is null else false end"
+    # DuckDB evaluates a CASE's later branches only where the earlier ones did not hold, an OR's all the same
     bads = _typed_bads(source) if typed else [b for name in usage().fields if (b := _bad(name, source))]
-    parts = [f"case when {' or '.join([*bads, nothing])} then {BAD} else 0 end"]
+    undated = f"case when {column_sql('timestamp', source)} is null then {BAD} else 0 end"
+    faults = "".join(f"when {bad} then {BAD} " for bad in bads)
+    parts = [f"case {faults}when {key} is null then {undated} else 0 end"]
     # a masked key has dots, a live one is long: only what may be one meets the pattern
     live = f"regexp_full_match({key}, {quote_text(SECRET)})"
     parts.append(
@@ -142,11 +144,14 @@ def _typed_bads(source: Source) -> list[str]:
     """Typed columns stop the read when they are no numbers, so here they need only be read, and be finite."""
     doubles = [quote_name(name) for name, kind in source.members.items() if kind == "DOUBLE"]
     integers = [quote_name(name) for name, kind in source.members.items() if kind == "BIGINT"]
-    bads = [f"not isfinite({name})" for name in doubles]
-    # no count is the smallest integer; the comparison makes DuckDB read and check every member
-    bads += [f"{name} = {_SMALLEST}" for name in integers]
     nested = [name for name in usage().fields if _bad(name, source) and not _is_member(source.fields[name], source)]
-    return [f"coalesce({bad}, false)" for bad in bads] + [b for name in nested if (b := _bad(name, source))]
+    bads = [b for name in nested if (b := _bad(name, source))]
+    if doubles:
+        bads.append(f"not isfinite({' + '.join(f'coalesce({name}, 0)' for name in doubles)})")
+    if integers:
+        # no count is the smallest integer: naming every member makes DuckDB read, and so check, each of them
+        bads.append(f"coalesce({', '.join(integers)}, 0) = {_SMALLEST}")
+    return bads
 
 
 def _typed_form(prepared: Prepared) -> bool:
@@ -172,8 +177,6 @@ def select_sql(files: Sequence[tuple[int, Prepared]], source: Source, columns: C
     parts.append(f"{_flags(source, columns, typed=_typed_form(first))} as {FLAGS}")
     if first.numbered:
         parts += [LINE, f"{reason_sql(source)} as kt_reason"]
-    else:
-        parts += [f"null::bigint as {LINE}", "null::varchar as kt_reason"]
     return f"select {', '.join(parts)} from {relation([p for _, p in files], source)}"
 
 

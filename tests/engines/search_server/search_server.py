@@ -68,9 +68,7 @@ MODULES: dict[Kind, dict[str, Module]] = {
         "analysis-common": Module(
             "org.opensearch.analysis.common.CommonAnalysisPlugin", ("analysis-common",), "lang-painless"
         ),
-        "ingest-common": Module(
-            "org.opensearch.ingest.common.IngestCommonPlugin", ("ingest-common",), "lang-painless"
-        ),
+        "ingest-common": Module("org.opensearch.ingest.common.IngestCommonPlugin", ("ingest-common",), "lang-painless"),
         "mapper-extras": Module("org.opensearch.index.mapper.MapperExtrasPlugin", ("mapper-extras-client",)),
         "percolator": Module("org.opensearch.percolator.PercolatorPlugin", ("percolator-client",)),
     },
@@ -98,16 +96,17 @@ rootLogger.appenderRef.console.ref = console
 """
 
 
+@dataclass
 class SearchServer:
     """One server of its own, empty at first.
 
     Attributes:
+        kind: Which product it is.
         url: Where it listens, while the `with` lasts.
     """
 
-    def __init__(self, kind: Kind) -> None:
-        self.kind = kind
-        self.url = ""
+    kind: Kind
+    url: str = ""
 
     def __enter__(self) -> Self:
         """Start it, with the launcher built first where it is new.
@@ -122,7 +121,9 @@ class SearchServer:
         self.url = f"http://{self._address()}"
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """Stop it and remove its data."""
         try:
             self._process.communicate(timeout=STOP_SECONDS)

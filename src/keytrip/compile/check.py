@@ -1,0 +1,178 @@
+"""Finds every problem of rules, baseline jobs, pipelines and packs at once: no faulty file hides another's."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from keytrip.baselines.kinds import Job
+from keytrip.compile import check_parts, check_rule, check_sigma
+from keytrip.compile.check_files import Files, find_files, unread
+from keytrip.compile.problems import Problem, Subject, read_marks
+from keytrip.content import content_root
+from keytrip.errors import ContentError
+from keytrip.rules.load import Document, alerting, layered, read_documents, with_bases
+
+__all__ = ["Problem", "check_content", "in_order", "read_subjects"]
+
+
+def check_content(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -> Iterator[Problem]:
+    """Yield every problem, by file and line.
+
+    Args:
+        packs: Folders layered over our content.
+        paths: Files and folders whose problems are wanted; none: our content and the packs.
+
+    Raises:
+        UsageError: A path or pack is not there.
+    """
+    files = find_files(packs, paths)
+    problems = list(unread(files))
+    jobs, broken = _jobs(files, problems)
+    texts = [path for kind in ("rules", "pipelines", "packs") for path in files.all[kind]]
+    subjects = {path: read_subjects(path, problems) for path in texts}
+    pipelines = {p for p in subjects if p in files.all["pipelines"] or _is_pipeline(subjects[p])}
+    rules = [s for path in files.all["rules"] if path not in pipelines for s in subjects[path]]
+    effective = layered(subject.document for subject in rules)
+    for path in pipelines:
+        problems += [p for subject in subjects[path] for p in check_parts.pipeline(subject)]
+    for path in files.all["packs"]:
+        problems += [p for subject in subjects[path] for p in check_parts.pack(subject, effective)]
+    with _sound(files.packs, broken) as sound:
+        # bases first: they know the lines of what the rules that build on them stumble over
+        by_base = sorted(rules, key=lambda subject: bool(subject.document.references))
+        wanted = [subject for subject in by_base if files.wanted(subject.document.path)]
+        problems += [p for subject in wanted for p in _rule_problems(subject, effective, jobs, sound)]
+    problems += _repeated(rules, files)
+    yield from in_order(problem for problem in problems if files.wanted(Path(str(problem.place.path))))
+
+
+def in_order(problems: Iterable[Problem]) -> list[Problem]:
+    """Return problems by file and line, each once, files shown from the working directory."""
+    once = {(p.place.path, p.place.rule, p.message): p for p in reversed([*problems])}.values()
+    shown = [replace(p, place=replace(p.place, path=_shown(Path(str(p.place.path))))) for p in once]
+    return sorted(shown, key=lambda p: (str(p.place.path), p.place.line or 0, p.message))
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_absolute() and path.is_relative_to(here) else path)
+
+
+def read_subjects(path: Path, problems: list[Problem]) -> list[Subject]:
+    """Return a YAML file's documents, and add what is wrong with it as YAML to `problems`."""
+    try:
+        documents = read_documents(path)
+    except ContentError as error:
+        hint = error.hint or "look there for a stray or missing character"
+        problems.append(Problem(error.place, error.message, hint))
+        return []
+    subjects = [
+        Subject(document, marks, document.name if path.name != "pack.yml" else None)
+        for document, marks in zip(documents, read_marks(path), strict=True)
+    ]
+    problems += [problem for subject in subjects for problem in subject.repeats()]
+    return subjects
+
+
+def _is_pipeline(subjects: Sequence[Subject]) -> bool:
+    return any("transformations" in subject.document.data for subject in subjects)
+
+
+def _jobs(files: Files, problems: list[Problem]) -> tuple[dict[str, Job], frozenset[Path]]:
+    """Return every sound job by table and the files that have none, and add what is wrong to `problems`."""
+    jobs: dict[str, Job] = {}
+    broken: set[Path] = set()
+    for path in files.all["baselines"]:
+        job, found = check_parts.job_of(path)
+        problems += found
+        if job is None:
+            broken.add(path)
+        else:
+            jobs[path.stem] = job
+    return jobs, frozenset(broken)
+
+
+@contextmanager
+def _sound(packs: tuple[Path, ...], broken: frozenset[Path]) -> Iterator[tuple[Path, ...] | None]:
+    """Yield packs with the sound jobs of `packs`, so that one broken job does not hide what rules have wrong.
+
+    None: a job of our own is broken; what a rule says of tables cannot be judged then.
+    """
+    if not broken:
+        yield packs
+    elif any(path.is_relative_to(content_root()) for path in broken):
+        yield None
+    else:
+        with tempfile.TemporaryDirectory(prefix="keytrip-") as folder:
+            yield tuple(_copy(pack, broken, Path(folder) / str(n)) for n, pack in enumerate(packs))
+
+
+def _copy(pack: Path, broken: frozenset[Path], folder: Path) -> Path:
+    (folder / "baselines").mkdir(parents=True)
+    for path in (pack / "baselines").glob("**/*.py"):
+        if path not in broken:
+            shutil.copy(path, folder / "baselines" / path.name)
+    return folder
+
+
+def _rule_problems(
+    subject: Subject, documents: Sequence[Document], jobs: Mapping[str, Job], packs: tuple[Path, ...] | None
+) -> Iterator[Problem]:
+    document = subject.document
+    context = [*documents, document]
+    lost = [n for n, name in enumerate(document.references) if not _is_there(name, context)]
+    for number in lost:
+        message = f"refers to {document.references[number]!r}, which is not there"
+        yield subject.problem(message, "correlation", "rules", number, hint="name a rule of this file or folder")
+    bases = [] if lost else _bases(document, context)
+    names = {d.name for d in alerting(context)}
+    rule = check_rule.Rule(subject, document.name in names, bases, jobs)
+    faults = check_rule.structure(rule)
+    yield from (fault.problem for fault in faults)
+    yield from check_rule.kind(rule)
+    yield from check_rule.alerts(rule)
+    if not any(fault.steps[0] == "tests" for fault in faults):
+        yield from check_rule.tests(rule)
+    if lost or not all(check_rule.compiles_despite(fault) for fault in faults):
+        return
+    for check in check_rule.CHECKS:
+        yield from check(rule)
+    if packs is not None:
+        yield from check_sigma.blocks(subject, packs)
+    if packs is not None or "baseline" not in document.data:
+        yield from check_sigma.readers(document, bases, context, packs or ())
+
+
+def _is_there(name: str, documents: Sequence[Document]) -> bool:
+    return any(name in {d.name, str(d.data.get("id"))} for d in documents)
+
+
+def _bases(document: Document, documents: Sequence[Document]) -> list[Document]:
+    try:
+        return [d for d in with_bases([document], documents) if d is not document]
+    except ContentError:
+        return []  # a base's own base is lost; that is said of the base
+
+
+def _repeated(subjects: Sequence[Subject], files: Files) -> Iterator[Problem]:
+    """Yield ids, names and titles that two rules share. A pack's rule with the id of one below replaces it."""
+    seen: dict[tuple[str, str], Subject] = {}
+    for subject in subjects:
+        document = subject.document
+        for member in ("id", "name", "title"):
+            value = str(document.data.get(member) or "")
+            other = seen.get((member, value.lower()), subject)
+            if value and other is not subject and not _replaces(document, other.document, files):
+                place = f"{_shown(other.document.path)}:{other.marks.line(member)}"
+                yield subject.problem(f"{member} {value!r} is used twice", member, hint=f"it is also in {place}")
+            seen[member, value.lower()] = subject
+
+
+def _replaces(document: Document, other: Document, files: Files) -> bool:
+    same = str(document.data.get("id")).lower() == str(other.data.get("id")).lower()
+    return same and files.layer(document.path) != files.layer(other.path)

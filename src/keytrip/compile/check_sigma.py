@@ -1,0 +1,108 @@
+"""Checks of rules by those who read them: pySigma's validators, the baseline block, and a build for DuckDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from keytrip.compile.problems import Problem, Subject
+from keytrip.errors import ContentError, KeytripError
+from keytrip.rules.load import Document
+
+
+@cache
+def validators() -> tuple[Any, ...]:
+    """Return pySigma's validators that hold for our rules.
+
+    Left out: ATT&CK and D3FEND tags (they download their lists), tag namespaces and custom attributes (they know
+    neither ATLAS nor our members), ids and titles (ours name the line), file names (rules go by name, and a pack may
+    replace one), Windows logsources and fields, numbers as text (a text field may hold digits).
+    """
+    from sigma.validators.core import condition, metadata, modifiers, tags, values
+
+    return (
+        condition.DanglingDetectionValidator,
+        condition.DanglingConditionValidator,
+        condition.ThemConditionWithSingleDetectionValidator,
+        condition.AllOfThemConditionValidator,
+        metadata.DuplicateReferencesValidator,
+        modifiers.InvalidModifierCombinationsValidator,
+        tags.TagFormatValidator,
+        tags.TLPv2TagValidator,
+        tags.CVETagValidator,
+        tags.DuplicateTagValidator,
+        values.DoubleWildcardValidator,
+        values.ControlCharacterValidator,
+        values.WildcardsInsteadOfModifiersValidator,
+        values.EscapedWildcardValidator,
+    )
+
+
+def blocks(subject: Subject, packs: tuple[Path, ...]) -> Iterator[Problem]:
+    """Yield what each baseline block has wrong, at its own line."""
+    from keytrip.compile.plan import blocks_of
+
+    data = subject.document.data
+    group_by = tuple((data.get("correlation") or {}).get("group-by") or ())
+    found = data.get("baseline") or []
+    for number, block in enumerate(found if isinstance(found, list) else [found]):
+        path = ("baseline", number) if isinstance(found, list) else ("baseline",)
+        try:
+            blocks_of({**data, "baseline": block}, group_by, packs)
+        except ContentError as error:
+            yield subject.problem(error.message, *path, hint=error.hint)
+
+
+def readers(
+    document: Document, bases: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...]
+) -> Iterator[Problem]:
+    """Yield what pySigma objects to in a rule or its bases, and why DuckDB has no query for it.
+
+    What a base has wrong is said of it alone, not again of all that build on it.
+    """
+    found = [problem for base in bases for problem in _read(base, documents, packs)]
+    yield from found or _read(document, documents, packs)
+
+
+def _read(document: Document, documents: Sequence[Document], packs: tuple[Path, ...]) -> Iterator[Problem]:
+    from sigma.exceptions import SigmaError
+
+    from keytrip.compile.compiled import collection_of, compile_or_raise
+
+    try:
+        yield from _objections(collection_of([document], documents))
+        compile_or_raise(document, documents, packs)
+    except SigmaError as error:
+        cause = error.__cause__
+        yield _placed(document, cause if isinstance(cause, KeytripError) else ContentError(_first(error)))
+    except KeytripError as error:
+        yield _placed(document, error)
+
+
+def _objections(collection: Any) -> Iterator[Problem]:
+    from keytrip.compile.plan import place_of
+
+    for validator in validators():
+        checker = validator()
+        issues = [issue for rule in collection.rules for issue in checker.validate(rule)] + checker.finalize()
+        for issue in issues:
+            for rule in issue.rules:
+                yield Problem(place_of(rule), _words(issue))
+
+
+def _words(issue: Any) -> str:
+    names = [field.name for field in fields(issue) if field.name not in {"rules", "detection_item"}]
+    about = [str(getattr(issue, name)) for name in names]
+    return ": ".join([issue.description, *about])
+
+
+def _first(error: Exception) -> str:
+    return str(error.args[0] if error.args else type(error).__name__)
+
+
+def _placed(document: Document, error: KeytripError) -> Problem:
+    known = error.place.path is not None and error.place.line is not None
+    return Problem(error.place if known else document.place, error.message, error.hint)

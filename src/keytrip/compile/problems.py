@@ -1,0 +1,172 @@
+"""A problem of a content file and its line; what all checks of content share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from keytrip.errors import KeytripError, Place
+from keytrip.rules.load import Document
+
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+Step = str | int
+Steps = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, where, and what to write instead; `str()` is `path:line: rule: problem; what to write instead`."""
+
+    place: Place
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        """Return the problem as one line."""
+        return " ".join(str(KeytripError(self.message, place=self.place, hint=self.hint)).split())
+
+
+@dataclass(frozen=True)
+class Marks:
+    """Lines of a YAML document's members.
+
+    Attributes:
+        first: The line that the document begins on.
+        lines: Path of a member -> its line.
+        repeated: Members that stand twice in one mapping: YAML readers keep the last and say nothing.
+    """
+
+    first: int = 1
+    lines: Mapping[Steps, int] = field(default_factory=dict)
+    repeated: Sequence[Steps] = ()
+
+    def line(self, *path: Step) -> int:
+        """Return the line of a member, or of the nearest one around it that is there."""
+        steps = self.known(path)
+        return self.lines[steps] if steps else self.first
+
+    def known(self, path: Sequence[Step]) -> Steps:
+        """Return the longest beginning of `path` that is a member."""
+        steps = tuple(map(str, path))
+        return next((steps[:n] for n in range(len(steps), 0, -1) if steps[:n] in self.lines), ())
+
+
+def read_marks(path: Path) -> list[Marks]:
+    """Return the marks of each document of a file that `read_documents` could read."""
+    text = path.read_text(encoding="utf-8-sig")
+    return [_marks(node) for node in yaml.compose_all(text, Loader=_LOADER) if node is not None]
+
+
+def _marks(node: yaml.Node) -> Marks:
+    lines: dict[Steps, int] = {}
+    repeated: list[Steps] = []
+    # an alias shares its node, and a node may even hold itself
+    done: set[int] = set()
+
+    def visit(steps: Steps, node: yaml.Node) -> None:
+        if id(node) in done:
+            return
+        done.add(id(node))
+        for name, place, value in _members(node):
+            inner = (*steps, name)
+            if inner in lines and name != "<<":
+                repeated.append(inner)
+            lines[inner] = place.start_mark.line + 1
+            visit(inner, value)
+
+    visit((), node)
+    return Marks(node.start_mark.line + 1, lines, repeated)
+
+
+def _members(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    if isinstance(node, yaml.MappingNode):
+        yield from ((str(key.value), key, value) for key, value in node.value)
+    elif isinstance(node, yaml.SequenceNode):
+        yield from ((str(n), value, value) for n, value in enumerate(node.value))
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One YAML document under check.
+
+    Attributes:
+        document: It.
+        marks: Its lines.
+        rule: Its name in problems, or None where it is no rule.
+    """
+
+    document: Document
+    marks: Marks
+    rule: str | None = None
+
+    def problem(self, message: str, *path: Step, hint: str = "") -> Problem:
+        """Return a problem at the line of the member `path`."""
+        return Problem(Place(str(self.document.path), self.marks.line(*path), self.rule), message, hint)
+
+    def repeats(self) -> Iterator[Problem]:
+        """Yield members that stand twice in one mapping."""
+        for steps in self.marks.repeated:
+            yield self.problem(f"`{'.'.join(steps)}` stands there twice", *steps, hint="only the last would count")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A problem that a model found: which member, and whether it is only a name that the model does not know."""
+
+    steps: Steps
+    unknown: bool
+    problem: Problem
+
+
+def model_faults(
+    subject: Subject, model: type[BaseModel], data: Mapping[Any, Any], hints: Mapping[str, str]
+) -> list[Fault]:
+    """Return what `model` finds wrong, one fault a member.
+
+    Args:
+        subject: The document.
+        model: A pydantic model.
+        data: What to validate.
+        hints: First member of a path, or the whole path with dots -> what to write instead.
+    """
+    from pydantic import ValidationError
+
+    try:
+        model.model_validate(data)
+    except ValidationError as error:
+        found = [_fault(subject, model, entry, hints) for entry in error.errors(include_url=False, include_input=False)]
+        return list({fault.steps: fault for fault in reversed(found)}.values())[::-1]
+    return []
+
+
+def _fault(subject: Subject, model: type[BaseModel], entry: Any, hints: Mapping[str, str]) -> Fault:
+    path = tuple(map(str, entry["loc"]))
+    missing, unknown = entry["type"] == "missing", entry["type"] == "extra_forbidden"
+    # behind the member, pydantic names the branch of a union that it tried
+    steps = path if missing or unknown else subject.marks.known(path) or path
+    name = ".".join(steps)
+    hint = hints.get(name) or hints.get(steps[0], "")
+    if entry["type"] == "string_type":
+        hint = "quote a text that holds `: `, or that YAML reads as a number or a date"
+    if missing:
+        message = f"`{name}` is missing"
+    elif unknown:
+        names = [info.alias or key for key, info in model.model_fields.items()]
+        message, hint = f"unknown member `{name}`", nearest(steps[-1], names) if len(steps) == 1 else hint
+    else:
+        message = f"`{name}`: {str(entry['msg'])[:1].lower()}{str(entry['msg'])[1:]}"
+    return Fault(steps, unknown, subject.problem(message, *steps, hint=hint))
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """Return a hint: the known name that `name` may mean, or all of them."""
+    close = get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]}?" if close else "one of: " + ", ".join(known)

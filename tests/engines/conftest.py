@@ -1,0 +1,52 @@
+"""Real engines for tests, started once a session; without Java they are skipped with the reason, in CI they fail."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from engines.search_server.client import SearchClient
+from engines.search_server.search_server import SearchServer
+from engines.spl_parser.spl_parser import SplCheck, spl_checker, spl_program
+from engines.toolchain import Program, need_java
+
+ENGINES = {"elasticsearch", "opensearch", "spl_check", "spl_parser"}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what uses an engine: `-m "not engine"` leaves it out, and `--dist loadgroup` keeps it on one worker."""
+    for item in items:
+        if ENGINES.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("engine")
+            if item.config.pluginmanager.hasplugin("xdist"):
+                item.add_marker(pytest.mark.xdist_group("engines"))
+
+
+@pytest.fixture(scope="session")
+def elasticsearch() -> Iterator[SearchClient]:
+    """A running Elasticsearch 8.19; what a test loads stays until the next load of the same table."""
+    need_java()
+    with SearchServer("elasticsearch") as server:
+        yield SearchClient(server.url)
+
+
+@pytest.fixture(scope="session")
+def opensearch() -> Iterator[SearchClient]:
+    """A running OpenSearch 2.19; it knows no ES|QL."""
+    need_java()
+    with SearchServer("opensearch") as server:
+        yield SearchClient(server.url)
+
+
+@pytest.fixture(scope="session")
+def spl_parser() -> Program:
+    """The parser as it is, without the rewriting of good SPL that it rejects."""
+    need_java()
+    return spl_program()
+
+
+@pytest.fixture(scope="session")
+def spl_check(spl_parser: Program) -> SplCheck:
+    """Check named SPL texts: name -> SPL in, name -> errors out, all in one start of the parser."""
+    return spl_checker(spl_parser)

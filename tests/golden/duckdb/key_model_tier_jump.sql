@@ -1,0 +1,17 @@
+-- key_model_tier_jump: AI API Key First Uses a Model Many Times Dearer Than Its Usual Ones
+with events as (
+  select timestamp, "key_id", "model", "list_price", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
+  from usage
+  where timestamp is not null and "key_id" is not null and "model" is not null and ("key_id" is not null and "list_price" is not null and not coalesce(lower("model") = '', false))
+), groups as (
+  select "key_id", "model", window_start, quantile_cont(cast("list_price" as double), 0.5) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by "key_id", "model", window_start
+)
+select g."key_id", g."model", g.window_start, g.window_start + to_seconds(86400) as window_end, g.value, g.events, g.first_seen, g.last_seen, b1."max" as "baseline_key_list_price_daily_max", b1."median" as "baseline_key_list_price_daily_median", b1."days" as "baseline_key_list_price_daily_days", 'key_model_tier_jump' as rule, 'high' as level
+from groups g
+left join "key_list_price_daily" b1 on g."key_id" = b1."key_id"
+where g.value > 5
+  and not exists (select 1 from "key_models" m where m."key_id" = g."key_id" and m."model" = g."model")
+  and exists (select 1 from "key_models" m where m."key_id" = g."key_id")
+  and (coalesce(cast(g.value as double) > cast(b1."max" as double), false) and (coalesce(cast(g.value as double) >= (cast(5.0 as double) * cast(b1."median" as double)), false) and coalesce(cast(b1."days" as double) >= cast(3.0 as double), false)))

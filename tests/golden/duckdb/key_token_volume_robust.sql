@@ -1,0 +1,15 @@
+-- key_token_volume_robust: AI API Key Uses Far More Tokens Than Its Own Past Explains
+with events as (
+  select timestamp, "key_id", "total_tokens", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
+  from usage
+  where timestamp is not null and "key_id" is not null and ("key_id" is not null and "total_tokens" is not null)
+), groups as (
+  select "key_id", window_start, sum("total_tokens") as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by "key_id", window_start
+)
+select g."key_id", g.window_start, g.window_start + to_seconds(86400) as window_end, g.value, g.events, g.first_seen, g.last_seen, b0."median" as "baseline_median", b0."mad" as "baseline_mad", b0."max" as "baseline_max", b0."days" as "baseline_days", 'key_token_volume_robust' as rule, 'high' as level
+from groups g
+left join "key_tokens_daily" b0 on g."key_id" = b0."key_id"
+where g.value > 1000000
+  and (coalesce(cast(g.value as double) > (case when (cast(b0."median" as double) + (cast(6.0 as double) * (case when cast(b0."mad" as double) is null or (cast(0.1 as double) * cast(b0."median" as double)) is null then null else greatest(cast(b0."mad" as double), (cast(0.1 as double) * cast(b0."median" as double))) end))) is null or (cast(1.25 as double) * cast(b0."max" as double)) is null then null else greatest((cast(b0."median" as double) + (cast(6.0 as double) * (case when cast(b0."mad" as double) is null or (cast(0.1 as double) * cast(b0."median" as double)) is null then null else greatest(cast(b0."mad" as double), (cast(0.1 as double) * cast(b0."median" as double))) end))), (cast(1.25 as double) * cast(b0."max" as double))) end), false) and coalesce(cast(b0."days" as double) >= cast(7.0 as double), false))

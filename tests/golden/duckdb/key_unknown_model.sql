@@ -1,0 +1,15 @@
+-- key_unknown_model: AI API Key Used With a Model Family It Never Used
+with events as (
+  select timestamp, "key_id", "model_family", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
+  from usage
+  where timestamp is not null and "key_id" is not null and "model_family" is not null and ("key_id" is not null and "model" is not null and not coalesce(lower("model") = '', false))
+), groups as (
+  select "key_id", "model_family", window_start, count(*) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by "key_id", "model_family", window_start
+)
+select g."key_id", g."model_family", g.window_start, g.window_start + to_seconds(86400) as window_end, g.value, g.events, g.first_seen, g.last_seen, 'key_unknown_model' as rule, 'high' as level
+from groups g
+where g.value >= 1
+  and not exists (select 1 from "key_model_families" m where m."key_id" = g."key_id" and m."model_family" = g."model_family")
+  and exists (select 1 from "keys" m where m."key_id" = g."key_id")

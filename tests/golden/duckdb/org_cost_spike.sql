@@ -1,0 +1,15 @@
+-- org_cost_spike: Organisation Spends Far More With One AI Provider Than on Its Usual Days
+with events as (
+  select timestamp, "provider", "cost_usd", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
+  from usage
+  where timestamp is not null and "provider" is not null and ("provider" is not null and "cost_usd" is not null)
+), groups as (
+  select "provider", window_start, round(cast(sum(cast("cost_usd" as decimal(38, 15))) as double), 9) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by "provider", window_start
+)
+select g."provider", g.window_start, g.window_start + to_seconds(86400) as window_end, g.value, g.events, g.first_seen, g.last_seen, b0."median" as "baseline_median", b0."mad" as "baseline_mad", b0."max" as "baseline_max", b0."days" as "baseline_days", 'org_cost_spike' as rule, 'high' as level
+from groups g
+left join "org_cost_daily" b0 on g."provider" = b0."provider"
+where g.value > 25
+  and (coalesce(cast(g.value as double) > (case when (cast(1.5 as double) * cast(b0."median" as double)) is null or (cast(b0."median" as double) + (cast(6.0 as double) * cast(b0."mad" as double))) is null or (cast(1.2 as double) * cast(b0."max" as double)) is null then null else greatest((cast(1.5 as double) * cast(b0."median" as double)), (cast(b0."median" as double) + (cast(6.0 as double) * cast(b0."mad" as double))), (cast(1.2 as double) * cast(b0."max" as double))) end), false) and coalesce(cast(b0."days" as double) >= cast(7.0 as double), false))
