@@ -90,7 +90,13 @@ detection:
   condition: selection
 level: informational
 """
-JOB = '"""Requests by key."""\n\nfrom keytrip.baselines import DailyStatistic\n\nJOB = DailyStatistic(key=("key_id",), measure="sum(request_count)")\n'
+JOB = '''\
+"""Requests by key."""
+
+from keytrip.baselines import DailyStatistic
+
+JOB = DailyStatistic(key=("key_id",), measure="sum(request_count)")
+'''
 MANIFEST = """\
 name: here
 about: Tables for somebody.
@@ -141,13 +147,28 @@ CHANGES = {
     "id is no UUID": ("0b9a9a39-6f0c", "0B9A9A39-6f0c", "`id`: ", "id: 0B9A"),
     "name with a hyphen": ("name: more_requests\n", "name: more-requests\n", "`name`: ", "name: more-requests"),
     "no description": ("description: More", "author2: More", "`description` is missing", "title: More"),
-    "unknown member": ("author: somebody", "auther: somebody", "unknown member `auther`; did you mean author?", "auther"),
+    "unknown member": (
+        "author: somebody",
+        "auther: somebody",
+        "unknown member `auther`; did you mean author?",
+        "auther",
+    ),
     "unknown status": ("status: test", "status: new", "`status`: ", "status: new"),
     "unknown level": ("level: high", "level: urgent", "`level`: ", "level: urgent"),
-    "a text that YAML reads as a mapping": ("- Who asks?", "- Who asks: whom?", "quote a text that holds", "- Who asks: whom?"),
+    "a text that YAML reads as a mapping": (
+        "- Who asks?",
+        "- Who asks: whom?",
+        "quote a text that holds",
+        "- Who asks: whom?",
+    ),
     "a member twice": ("author: somebody", "author: a\nauthor: b", "`author` stands there twice", "author: b"),
     "no triage": (RULE[RULE.index("triage:") : RULE.index("tests:")], "", "`triage` is missing", "title: More"),
-    "triage without a part": ("  containment:\n    - Rotate the key\n", "", "`triage.containment` is missing", "triage:"),
+    "triage without a part": (
+        "  containment:\n    - Rotate the key\n",
+        "",
+        "`triage.containment` is missing",
+        "triage:",
+    ),
     "triage with an empty part": ("    - Look at the day\n", "", "`triage.next_steps`: ", "next_steps:"),
     "no tests": (RULE[RULE.index("tests:") : RULE.index("---")], "", "`tests` is missing", "title: More"),
     "no hit": ("fires: true", "fires: false", "no test fires", "tests:"),
@@ -165,37 +186,112 @@ CHANGES = {
     "no ATT&CK tag": ("  - attack.t1078.004\n", "", "no attack.* tag", "tags:"),
     "no ATLAS tag": ("  - atlas.aml-t0012\n", "", "no atlas.* tag", "tags:"),
     "an ATT&CK tag's form": ("attack.t1078.004", "attack.t78", "tag 'attack.t78' has not the form", "attack.t78"),
-    "an ATLAS tag's form": ("atlas.aml-t0012", "atlas.aml.t0012", "tag 'atlas.aml.t0012' has not the form", "aml.t0012"),
+    "an ATLAS tag's form": (
+        "atlas.aml-t0012",
+        "atlas.aml.t0012",
+        "tag 'atlas.aml.t0012' has not the form",
+        "aml.t0012",
+    ),
     "a tag twice": ("  - atlas.aml-t0012\n", "  - atlas.aml-t0012\n  - atlas.aml-t0012\n", "same tag", "title: More"),
-    "a reference twice": ("  - https://example.org/one\n", "  - https://a.org\n  - https://a.org\n", "same ref", "title: More"),
+    "a reference twice": (
+        "  - https://example.org/one\n",
+        "  - https://a.org\n  - https://a.org\n",
+        "same ref",
+        "title: More",
+    ),
     "a parameter without reason": ("    why: three deviations\n", "", "`parameters.factor.why` is missing", "factor:"),
-    "a parameter that is no number": ("default: 3\n", "default: three\n", "`parameters.factor.default`", "default: three"),
-    "a parameter beside its literal": ("default: 50", "default: 60", "floor is 60, but correlation.condition.gt is 50", "default: 60"),
+    "a parameter that is no number": (
+        "default: 3\n",
+        "default: three\n",
+        "`parameters.factor.default`",
+        "default: three",
+    ),
+    "a parameter beside its literal": (
+        "default: 50",
+        "default: 60",
+        "floor is 60, but correlation.condition.gt is 50",
+        "default: 60",
+    ),
     "a parameter that points at nothing": (
         "at: correlation.condition.gt",
         "at: correlation.condition.gte",
         "points at 'correlation.condition.gte', where no number is",
         "at: correlation.condition.gte",
     ),
-    "a parameter of no use": ("  factor:\n", "  other:\n    default: 1\n    why: none\n  factor:\n", "other is used nowhere", "other:"),
-    "unknown table": ("table: key_requests_daily", "table: key_requests", "no job makes the table 'key_requests'", "baseline:"),
+    "a parameter of no use": (
+        "  factor:\n",
+        "  other:\n    default: 1\n    why: none\n  factor:\n",
+        "other is used nowhere",
+        "other:",
+    ),
+    "unknown table": (
+        "table: key_requests_daily",
+        "table: key_requests",
+        "no job makes the table 'key_requests'",
+        "baseline:",
+    ),
     "unknown column": ("mean + factor", "average + factor", "key_requests_daily has no column 'average'", "baseline:"),
     "no expression": ("mean + factor * stddev", "mean +* 3", "is no expression", "baseline:"),
-    "unknown group field": ("    - key_id\n  timespan", "    - keyid\n  timespan", "no field 'keyid' in usage records", "- keyid"),
-    "unknown counted field": ("field: request_count", "field: requests", "no field 'requests' in usage records", "field: requests"),
-    "unknown field": ("key_id|exists", "keyid|exists", "no field 'keyid' in usage records; did you mean key_id?", "keyid|exists"),
-    "unknown category": ("category: ai_usage", "category: ai_use", "logsource category 'ai_use' is none of ai_*", "ai_use"),
-    "unknown logsource member": ("category: ai_usage", "category: ai_usage\n  service: x", "`logsource.service`", "service: x"),
-    "no such base rule": ("    - more_requests_events\n", "    - others\n", "refers to 'others', which is not there", "- others"),
-    "neither of the two": ("logsource:\n  category: ai_usage\ndetection:", "fields: [key_id]\nscope:", "neither", "title: Any"),
-    "a baseline without a correlation": ("detection:\n", "baseline: {table: keys}\ndetection:\n", "belongs to a corr", "baseline: {"),
-    "a selection that the condition forgets": ("  condition: selection", "  other: {model: a}\n  condition: selection", "not ref", "title: Any"),
+    "unknown group field": (
+        "    - key_id\n  timespan",
+        "    - keyid\n  timespan",
+        "no field 'keyid' in usage records",
+        "- keyid",
+    ),
+    "unknown counted field": (
+        "field: request_count",
+        "field: requests",
+        "no field 'requests' in usage records",
+        "field: requests",
+    ),
+    "unknown field": (
+        "key_id|exists",
+        "keyid|exists",
+        "no field 'keyid' in usage records; did you mean key_id?",
+        "keyid|exists",
+    ),
+    "unknown category": (
+        "category: ai_usage",
+        "category: ai_use",
+        "logsource category 'ai_use' is none of ai_*",
+        "ai_use",
+    ),
+    "unknown logsource member": (
+        "category: ai_usage",
+        "category: ai_usage\n  service: x",
+        "`logsource.service`",
+        "service: x",
+    ),
+    "no such base rule": (
+        "    - more_requests_events\n",
+        "    - others\n",
+        "refers to 'others', which is not there",
+        "- others",
+    ),
+    "neither of the two": (
+        "logsource:\n  category: ai_usage\ndetection:",
+        "fields: [key_id]\nscope:",
+        "neither",
+        "title: Any",
+    ),
+    "a baseline without a correlation": (
+        "detection:\n",
+        "baseline: {table: keys}\ndetection:\n",
+        "belongs to a corr",
+        "baseline: {",
+    ),
+    "a selection that the condition forgets": (
+        "  condition: selection",
+        "  other: {model: a}\n  condition: selection",
+        "not ref",
+        "title: Any",
+    ),
     "a condition of nothing": ("condition: selection", "condition: selected", "selected", "title: Any"),
     "a wildcard that is a modifier": ("key_id|exists: true", "model: gpt*", "startswith modifier", "title: Any"),
     "order of texts": ("key_id|exists: true", "model|gt: 5", "model is text", "title: Any"),
-    "two type faults at once": ("level: high", "level: [high]", "`level`: ", "level: [high]"),
+    "a level that is a list": ("level: high", "level: [high]", "`level`: ", "level: [high]"),
     "no YAML": ("level: high", "level: [high", "is no YAML", ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -326,12 +422,20 @@ def test_a_faulty_template_is_found(write: Writer, tmp_path: Path) -> None:
 
 PACKS = {
     "unknown member": ("enabled: []\n", 1, "unknown member `enabled`; did you mean disabled?"),
-    "unknown rule": ("disabled:\n  - key_never_sean\n", 2, "no rule is called 'key_never_sean'; did you mean key_never_seen?"),
+    "unknown rule": (
+        "disabled:\n  - key_never_sean\n",
+        2,
+        "no rule is called 'key_never_sean'; did you mean key_never_seen?",
+    ),
     "nothing alike": ("disabled: [zzz]\n", 1, "no rule is called 'zzz'; see `keytrip rules`"),
     "unknown rule with a number": ("parameters:\n  zzz: {floor: 1}\n", 2, "no rule is called 'zzz'"),
-    "unknown parameter": ("parameters:\n  key_new_network: {bound: 1}\n", 2, "key_new_network has no parameter 'bound'"),
+    "unknown parameter": (
+        "parameters:\n  key_new_network: {bound: 1}\n",
+        2,
+        "key_new_network has no parameter 'bound'",
+    ),
     "no number": ("parameters:\n  key_new_network: {floor: many}\n", 2, "`parameters.key_new_network.floor`"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("kind", PACKS)
@@ -359,7 +463,7 @@ def test_a_pack_may_replace_a_rule_of_ours(write: Writer, tmp_path: Path) -> Non
     assert found(tmp_path) == []
 
 
-def test_only_what_is_named_is_reported(write: Writer, tmp_path: Path) -> None:
+def test_only_what_is_named_is_reported(write: Writer) -> None:
     """A file that is named alone is judged against all, and others' problems are left out."""
     bad = RULE.replace("level: high", "level: urgent")
     one = write("one.yml", bad)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from random import Random
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -11,9 +12,9 @@ from uuid import NAMESPACE_URL, uuid5
 from engines.worlds import World
 
 from keytrip.rules.load import Document
-from pathlib import Path
 
-START = datetime(2026, 3, 30)  # noqa: DTZ001 - DuckDB's timestamps are naive and UTC; a Monday
+# a Monday; DuckDB's timestamps are naive and UTC
+START = datetime(2026, 3, 30)  # noqa: DTZ001
 KEYS = ("k1", "K1", "k2", "ключ", "a b", 'q"uote', "back\\slash", "1000", "1e3", None)
 MODELS = (
     "gpt-4o",
@@ -34,14 +35,24 @@ MODELS = (
     "`tick` $x$ [s] |",
     None,
 )
-ADDRESSES = ("10.0.0.1", "10.0.0.255", "10.1.2.3", "192.0.2.7", "2001:db8::1", "::1", "::ffff:10.0.0.9", "host-1", "10.0.0.1:80", None)
+ADDRESSES = (
+    "10.0.0.1",
+    "10.0.0.255",
+    "192.0.2.7",
+    "2001:db8::1",
+    "::1",
+    "::ffff:10.0.0.9",
+    "host-1",
+    "10.0.0.1:80",
+    None,
+)
 AGENTS = ("curl/8.5.0", "OpenAI/Python 1.3", "python-requests/2.31", "TruffleHog", "x", None)
 STATUSES = (200, 200, 201, 400, 401, 429, 500, None)
 
 
 def invented_world(seed: int, size: int = 400) -> World:
     """Return a world of random records over three weeks, with random baselines over the same names."""
-    random = Random(seed)
+    random = Random(seed)  # noqa: S311 - test data
     world = World()
     world.add_records("usage", (_record(random, number) for number in range(size)))
     for key in KEYS[:-1]:
@@ -77,7 +88,8 @@ def _learn(world: World, random: Random, key: str) -> None:
     known = {"first_seen": START, "last_seen": START, "days": random.randrange(1, 30), "events": random.randrange(1000)}
     world.add_rows("keys", [{"key_id": key, **known}])
     for table in ("key_requests_daily", "key_cost_daily", "key_tokens_daily"):
-        statistics = {name: random.choice((0.0, 0.5, 3.25, 40.0, None)) for name in ("mean", "stddev", "max", "median", "mad")}
+        names = ("mean", "stddev", "max", "median", "mad")
+        statistics = {name: random.choice((0.0, 0.5, 3.25, 40.0, None)) for name in names}
         if random.random() < 0.9:
             world.add_rows(table, [{"key_id": key, **statistics, "days": random.randrange(1, 30)}])
     for model in MODELS[:-1]:
@@ -161,29 +173,33 @@ TESTS: tuple[dict[str, Any], ...] = (
 )
 
 
+def _plain(name: str, detection: Mapping[str, Any], **logsource: str) -> Document:
+    return _document({"name": name, "logsource": {"category": "ai_usage", **logsource}, "detection": detection})
+
+
 def plain_rules() -> Iterator[Document]:
     """Yield each test as a rule, its negation, and mixtures of two."""
-    usage = {"category": "ai_usage"}
     for number, test in enumerate(TESTS):
         other = TESTS[(number * 7 + 3) % len(TESTS)]
-        for name, condition in {"is": "a", "not": "not a", "mixed": "not (a and not b) or (b and not (a or b))"}.items():
-            detection = {"a": test, **({"b": other} if name == "mixed" else {}), "condition": condition}
-            yield _document({"name": f"{name}_{number}", "logsource": usage, "detection": detection})
+        yield _plain(f"is_{number}", {"a": test, "condition": "a"})
+        yield _plain(f"not_{number}", {"a": test, "condition": "not a"})
+        mixed = "not (a and not b) or (b and not (a or b))"
+        yield _plain(f"mixed_{number}", {"a": test, "b": other, "condition": mixed})
     for product in ("openai", "OpenAI"):
-        detection = {"a": {"model": "gpt*"}, "b": {"status_code": 200}, "condition": "a or b"}
-        yield _document({"name": f"of_{product}", "logsource": {**usage, "product": product}, "detection": detection})
+        either = {"a": {"model": "gpt*"}, "b": {"status_code": 200}, "condition": "a or b"}
+        yield _plain(f"of_{product}", either, product=product)
 
 
-BASE = _document(
-    {"name": "base", "logsource": {"category": "ai_usage"}, "detection": {"a": {"request_count|gte": 1}, "condition": "a"}}
-)
-OTHER = _document(
-    {"name": "other", "logsource": {"category": "ai_usage"}, "detection": {"a": {"model": "gpt*"}, "b": {"status_code|gte": 400}, "condition": "a or not b"}}
+BASES = (
+    _plain("base", {"a": {"request_count|gte": 1}, "condition": "a"}),
+    _plain("other", {"a": {"model": "gpt*"}, "b": {"status_code|gte": 400}, "condition": "a or not b"}),
 )
 _SUM = {"type": "value_sum", "condition": {"field": "cost_usd", "gt": 0.3}}
 _REQUESTS = {"type": "value_sum", "condition": {"field": "request_count", "gt": 0}}
+_LOW = {"type": "value_percentile", "condition": {"field": "input_tokens", "gte": 0, "percentile": 7}}
 _PER_MODEL = {"group-by": ["key_id", "model"]}
 _HOURS = {"table": "key_active_hours", "on": ["key_id", "hour_of_day"], "absent": True}
+_MEAN = {"table": "key_requests_daily", "exceeds": "mean"}
 CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
     ({}, None),
     ({"timespan": "90m"}, None),
@@ -210,7 +226,7 @@ CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
     ({"type": "value_median", "condition": {"field": "cost_usd", "gte": 0}}, None),
     ({"type": "value_median", "condition": {"field": "input_tokens", "gte": 0}, "timespan": "1w"}, None),
     ({"type": "value_percentile", "condition": {"field": "list_price", "gte": 0, "percentile": 90}}, None),
-    ({"type": "value_percentile", "condition": {"field": "input_tokens", "gte": 0, "percentile": 7}, "timespan": "3w"}, None),
+    ({**_LOW, "timespan": "3w"}, None),
     (_REQUESTS, {"table": "key_requests_daily", "exceeds": "mean + 3 * stddev", "where": "stddev > 0"}),
     (_REQUESTS, {"table": "key_requests_daily", "exceeds": "value / stddev - value / (mean - 0.5)"}),
     (_REQUESTS, {"table": "key_requests_daily", "exceeds": "max(mean, 1 / stddev) - min(mad, max, 2) + abs(-median)"}),
@@ -221,21 +237,22 @@ CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
     (_PER_MODEL, {"table": "key_models", "absent": True, "requires": "keys"}),
     ({}, {"table": "keys", "absent": True}),
     (_PER_MODEL, [{"table": "key_models", "absent": True}, {"table": "key_requests_daily", "exceeds": "mean + mad"}]),
-    (_REQUESTS, [{"table": "key_requests_daily", "exceeds": "mean"}, {"table": "key_cost_daily", "exceeds": "mean / 4", "missing": "fire"}]),
+    (_REQUESTS, [_MEAN, {"table": "key_cost_daily", "exceeds": "mean / 4", "missing": "fire"}]),
     ({}, {**_HOURS, "share": {"gt": 0.3}}),
     (_SUM, {**_HOURS, "share": {"lte": 0.5}, "requires": "keys"}),
     ({"type": "value_count", "condition": {"field": "model", "gte": 0}}, {**_HOURS, "share": {"gte": 0}}),
     ({"type": "value_avg", "condition": {"field": "cost_usd", "gte": 0}}, {**_HOURS, "share": {"gte": 0.1}}),
     ({"type": "value_median", "condition": {"field": "cost_usd", "gte": 0}}, {**_HOURS, "share": {"gte": 0.1}}),
     ({"timespan": "1w"}, {"table": "key_models", "absent": True, "share": {"gte": 0.2}}),
-    (_REQUESTS, [{**_HOURS, "share": {"gt": 0.1}}, {"table": "key_requests_daily", "exceeds": "mean"}]),
+    (_REQUESTS, [{**_HOURS, "share": {"gt": 0.1}}, _MEAN]),
 )
 
 
 def correlations() -> Iterator[Document]:
     """Yield the correlations, each with its baseline."""
     for number, (changes, baseline) in enumerate(CORRELATIONS):
-        plain = {"type": "event_count", "rules": ["base"], "group-by": ["key_id"], "timespan": "1d", "condition": {"gte": 1}}
-        correlation = {name: value for name, value in {**plain, **changes}.items() if value is not None}
+        plain = {"type": "event_count", "rules": ["base"], "group-by": ["key_id"], "timespan": "1d"}
+        changed = {**plain, "condition": {"gte": 1}, **changes}
+        correlation = {name: value for name, value in changed.items() if value is not None}
         extra = {} if baseline is None else {"baseline": baseline}
         yield _document({"name": f"counted_{number}", "correlation": correlation, **extra})

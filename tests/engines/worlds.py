@@ -19,6 +19,7 @@ from keytrip.records.addresses import normal_address
 from keytrip.records.model import duckdb_columns
 from keytrip.records.sql import SETUP, quote_name
 from keytrip.records.vocabulary import vocabulary
+from keytrip.rules.cases import Case
 from keytrip.rules.load import Document
 from keytrip.sources.canonical import SOURCE
 from keytrip.sources.convert import Workshop
@@ -33,6 +34,7 @@ class World:
     """Canonical tables as views with their derived fields, and every baseline table."""
 
     def __init__(self) -> None:
+        self.types: dict[str, Mapping[str, str]] = {}
         self.con = duckdb.connect()
         self.con.execute("set timezone = 'UTC'")
         self.con.execute(SETUP)
@@ -44,6 +46,7 @@ class World:
             self._create(name, job.columns)
 
     def _create(self, name: str, columns: Mapping[str, str]) -> None:
+        self.types[name] = columns
         typed = ", ".join(f"{quote_name(column)} {kind}" for column, kind in columns.items())
         self.con.execute(f"create temp table {quote_name(name)} ({typed})")
 
@@ -62,9 +65,24 @@ class World:
         for row in rows:
             self._insert(table, row)
 
+    def add_case(self, table: str, case: Case, mark: str) -> None:
+        """Add a rule's case with `mark` in front of its keys; where a table has no key_id, the first row stays."""
+        self.add_records(table, (_marked(event, mark) for event in case.events))
+        for name, rows in case.baseline.items():
+            key = load_jobs()[name].table_key
+            for row in rows:
+                if "key_id" in key or not self._holds(name, {column: row[column] for column in key}):
+                    self.add_rows(name, [_marked(row, mark)])
+
+    def _holds(self, table: str, key: Mapping[str, object]) -> bool:
+        where = " and ".join(f"{quote_name(column)} = ?" for column in key)
+        return bool(self.con.execute(f"select 1 from {quote_name(table)} where {where}", list(key.values())).fetchall())
+
     def _insert(self, table: str, row: Mapping[str, object]) -> None:
         names = ", ".join(quote_name(name) for name in row)
-        values = ", ".join("?" for _ in row)
+        times = {name for name, kind in self.types[table].items() if kind == "TIMESTAMP"}
+        texts = {name for name in times if isinstance(row.get(name), str)}
+        values = ", ".join("kt_time(?)" if name in texts else "?" for name in row)
         self.con.execute(f"insert into {quote_name(table)} ({names}) values ({values})", list(row.values()))
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
@@ -87,6 +105,10 @@ class World:
             self.con.execute(f"insert into {quote_name(table)} select {columns} from ({merged})")
 
 
+def _marked(row: Mapping[str, object], mark: str) -> dict[str, object]:
+    return {name: f"{mark}{value}" if name == "key_id" and value else value for name, value in row.items()}
+
+
 def world_of_files(history: Sequence[Path], recent: Sequence[Path], folder: Path) -> World:
     """Return the world whose baselines come from `history` and whose usage records are `recent`."""
     world = World()
@@ -106,11 +128,15 @@ def _read(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], name: str,
     return name
 
 
-def ship(world: World, client: SearchClient) -> None:
-    """Put a world into Elasticsearch, in the canonical layout."""
+def ship(world: World, client: SearchClient, rules: Sequence[Document], documents: Sequence[Document]) -> None:
+    """Put what rules read of a world into Elasticsearch, in the canonical layout."""
+    texts = "".join(found.text for found in compile_to("esql", rules, documents))
     for table in vocabulary().tables:
-        client.load(table, (elastic_document(record) for record in world.records(table)))
+        if f"logs-keytrip.{table}-" in texts:
+            client.load(table, (elastic_document(record) for record in world.records(table)))
     for table, job in load_jobs().items():
+        if f"JOIN {lookup_name(table)} " not in texts:
+            continue
         rows = world.rows(f"select * from {quote_name(table)}")
         mapping = elastic_lookup_mapping(job.table_key, job.columns)
         client.load_lookup(lookup_name(table), mapping, elastic_lookup_documents(job.table_key, rows))

@@ -32,7 +32,8 @@ def parse(text: object) -> ast.expr:
 
 def names_in(tree: ast.AST) -> list[str]:
     """Return the names that an expression uses, functions aside."""
-    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id not in _FUNCTIONS]
+    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and node not in called]
 
 
 def arithmetic(tree: ast.AST, known: Mapping[str, Any]) -> float | None:

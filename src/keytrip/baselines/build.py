@@ -28,6 +28,7 @@ from keytrip.baselines.snapshots import active_number, promote, write_snapshot
 from keytrip.baselines.store import Store, new_folder, next_number, sweep
 from keytrip.errors import DataError
 from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.vocabulary import usage
 from keytrip.sources.base import Source
 from keytrip.sources.convert import Workshop
 from keytrip.sources.files import InputFile
@@ -96,16 +97,17 @@ def build(con: duckdb.DuckDBPyConnection, store: Store, request: BuildRequest) -
     partials = partials_of(request.jobs)
     mark = fingerprint(partials)
     before = read_index(con, store)
-    sweep(store, {e.segment for e in before})
+    sweep(store, {e.segment: e.generation for e in before})
     report = Report()
     entries, unchanged = _reduce(con, store, request, partials, mark, before, report)
-    usable = [e for e in entries if e.fingerprint == mark]
-    end, later = _window_end(con, store, usable, partials, request)
+    end, later = _window_end(con, store, [e for e in entries if e.fingerprint == mark], partials, request)
     start = end - timedelta(days=request.days - 1)
-    kept = [e for e in entries if e.last_day is None or e.last_day >= end - timedelta(days=RETENTION_DAYS)]
+    oldest = end - timedelta(days=max(RETENTION_DAYS, request.days))
+    kept = [e for e in entries if e.last_day is None or e.last_day >= oldest]
+    usable = [e for e in kept if e.fingerprint == mark]
     if kept != before:
         write_index(con, store, kept)
-        sweep(store, {e.segment for e in kept})
+        sweep(store, {e.segment: e.generation for e in kept})
     manifest = {
         "window": {"start": str(start), "end": str(end), "days": request.days},
         "inputs": [{"path": e.path, "sha256": e.digest, "records": e.records} for e in usable],
@@ -125,7 +127,7 @@ def build(con: duckdb.DuckDBPyConnection, store: Store, request: BuildRequest) -
         manifest=manifest,
         report=report,
         unchanged=unchanged,
-        stale=len(entries) - len(usable),
+        stale=len(kept) - len(usable),
         later_days=later,
     )
 
@@ -148,20 +150,23 @@ def _reduce(
         with new_folder(store.segments, number) as folder:
             made = _segment(con, request, partials, fresh, number, mark, report, str(folder))
     entries = _live_entries(before, seen, made)
-    changed = [e for e in entries if e.digest in made] + [e for e in before if e.digest not in {x.digest for x in entries}]
-    return settle(con, store, entries, changed, partials), len(seen) - len(fresh)
+    ours = [e for e in entries if e.fingerprint == mark]
+    came, went = {e.place for e in ours}, {e.place: e for e in before if e.fingerprint == mark}
+    changed = [e for e in ours if e.place not in went] + [e for e in went.values() if e.place not in came]
+    settled = settle(con, store, ours, changed, partials)
+    others = [e for e in entries if e.fingerprint != mark]
+    return sorted([*settled, *others], key=lambda e: e.path), len(seen) - len(fresh)
 
 
 def _live_entries(before: Sequence[Entry], seen: Sequence[Seen], made: Mapping[str, Entry]) -> list[Entry]:
-    """A path has one content; a content counts once, under the path that was seen last."""
+    """A path has one content. A content that lies under several paths has one place, and so counts once."""
     by_path = {e.path: e for e in before}
     for s in seen:
         entry = made.get(s.digest) or s.known
         if entry is not None:
             path = str(s.file.path.resolve())
             by_path[path] = replace(entry, path=path, size=s.size, mtime=s.mtime)
-    by_digest = {(e.digest, e.source, e.fingerprint): e for e in by_path.values()}
-    return sorted(by_digest.values(), key=lambda e: e.path)
+    return sorted(by_path.values(), key=lambda e: e.path)
 
 
 def _segment(
@@ -178,7 +183,7 @@ def _segment(
 
     reading = Request(
         source=request.source,
-        columns=job_inputs(list(request.jobs.values())) | {"source"},
+        columns=_columns(request),
         workshop=request.workshop,
         hmac_key=request.hmac_key,
         chunk_bytes=request.chunk_bytes,
@@ -195,7 +200,8 @@ def _segment(
             made[s.digest] = Entry(
                 str(s.file.path), s.digest, s.size, s.mtime, request.source.name, number, offset + place, records, last, mark
             )
-        _take(con, partials, {e.number: e.last_day for e in made.values()}, identified=chunk.identified)
+        days = {offset + place: known.get(offset + place, (0, None))[1] for place in range(len(chunk.files))}
+        _take(con, partials, days, identified=chunk.identified)
     save_partials(con, Path(folder), partials)
     if _exists(con, _IDENTIFIED):
         path = quote_text(str(Path(folder) / f"{RECORDS}.parquet"))
@@ -206,12 +212,18 @@ def _segment(
     return made
 
 
+def _columns(request: BuildRequest) -> frozenset[str]:
+    """Return what to read: all of a record that may have a twin, since its whole text decides between equal times."""
+    if "request_id" in request.source.fields:
+        return frozenset(usage().fields)
+    return job_inputs(list(request.jobs.values())) | {"source"}
+
+
 def _take(
     con: duckdb.DuckDBPyConnection, partials: Sequence[Partial], last: Mapping[int, date | None], *, identified: bool
 ) -> None:
     con.execute("create or replace temp table kt_last (kt_file bigint, last_day date)")
-    latest = max((d for d in last.values() if d), default=None)
-    con.executemany("insert into kt_last values (?, ?)", [(n, d or latest) for n, d in last.items()])
+    con.executemany("insert into kt_last values (?, ?)", list(last.items()))
     if identified:
         names = [r[0] for r in con.execute(f"describe {CHUNK}").fetchall()]
         kept = ", ".join(quote_name(n) for n in names if not n.startswith("kt_") or n == FILE)
@@ -234,7 +246,7 @@ def _relation(store: Store, entries: Sequence[Entry], partial: str) -> str:
         files = [store.segments / str(segment) / f"{partial}.parquet"]
         if generation and records_file(store, segment).is_file():
             files.append(ids_file(store, segment, generation, partial))
-        numbers = sorted(e.number for e in entries if e.segment == segment)
+        numbers = sorted({e.number for e in entries if e.segment == segment})
         listed = ", ".join(map(str, numbers))
         parts += [f"select * from read_parquet({quote_text(str(f))}) where {FILE} in ({listed})" for f in files]
     return " union all by name ".join(parts)
@@ -274,9 +286,11 @@ def _merge(
 ) -> None:
     """Stage two: make every table as a temporary one."""
     keep, parameters = keep_sql(request.incidents)
+    # undated records of a file without a dated one belong to no day, and so to every window
+    within = f"(kt_at is null or kt_at between ? and ?) and {keep}"
     for partial in partials:
         tables = [t for t, job in request.jobs.items() if partial_name(job) == partial.name]
-        window = f"(select * from ({_relation(store, entries, partial.name)}) where kt_at between ? and ? and {keep})"
+        window = f"(select * from ({_relation(store, entries, partial.name)}) where {within})"
         values = [*window_days, *parameters]
         if len(tables) > 1:  # read the files once for several tables
             con.execute(f"create or replace temp table kt_window as select * from {window}", values)

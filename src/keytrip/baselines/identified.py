@@ -13,15 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keytrip.baselines.jobs import Partial
+from keytrip.baselines.reduce import columns_of, json_text
 from keytrip.baselines.segments import RECORDS, Entry, add_filed
-from keytrip.baselines.store import Store, replace_file
-from keytrip.records.sql import quote_name, quote_text
+from keytrip.baselines.store import GENERATION, Store, generation_prefix, replace_file
+from keytrip.records.sql import quote_text
 
 if TYPE_CHECKING:
     import duckdb
-
-IDS = "ids_"
-
 
 def records_file(store: Store, segment: int) -> Path:
     """Return where a segment keeps its identified records."""
@@ -30,7 +28,7 @@ def records_file(store: Store, segment: int) -> Path:
 
 def ids_file(store: Store, segment: int, generation: int, partial: str) -> Path:
     """Return where a segment keeps a partial of its identified records."""
-    return store.segments / str(segment) / f"{IDS}{generation}_{partial}.parquet"
+    return store.segments / str(segment) / f"{generation_prefix(generation)}{partial}.parquet"
 
 
 def settle(
@@ -50,17 +48,16 @@ def settle(
         partials: All partials.
     """
     segments = sorted({e.segment for e in entries if records_file(store, e.segment).is_file()})
-    moved = sorted({e.segment for e in changed if records_file(store, e.segment).is_file()})
+    moved = [e for e in changed if records_file(store, e.segment).is_file()]
     if not segments or not moved:
         return list(entries)
-    _live(con, entries)
-    con.execute(f"create or replace temp view kt_all as {_records(store, segments)}")
-    con.execute(
-        f"create or replace temp table kt_moved as select distinct source, request_id from ({_records(store, moved)})"
-    )
+    _files(con, "kt_live", entries)
+    _files(con, "kt_gone", moved)
+    con.execute(f"create or replace temp view kt_all as {_records(store, segments, 'kt_live')}")
+    changed_records = _records(store, sorted({e.segment for e in moved}), "kt_gone")
+    con.execute(f"create or replace temp table kt_moved as select distinct source, request_id from ({changed_records})")
     rows = con.execute("select distinct kt_segment from kt_all semi join kt_moved using (source, request_id)").fetchall()
-    touched = {segment for (segment,) in rows}
-    generations = {segment: _next(entries, segment) for segment in touched}
+    generations = {segment: _next(entries, segment) for (segment,) in rows}
     for segment, generation in sorted(generations.items()):
         _reduce(con, store, segment, generation, partials)
     con.execute("drop view kt_all")
@@ -71,30 +68,31 @@ def _next(entries: Sequence[Entry], segment: int) -> int:
     return max(e.generation for e in entries if e.segment == segment) + 1
 
 
-def _records(store: Store, segments: Sequence[int]) -> str:
-    """SQL for the identified records of live files of some segments; of all files where a segment has no live ones."""
+def _records(store: Store, segments: Sequence[int], listed: str) -> str:
+    """SQL for the identified records of the listed files of some segments, with the day of each file's undated ones."""
     return " union all by name ".join(
-        f"select r.*, {segment} as kt_segment from read_parquet({quote_text(str(records_file(store, segment)))}) r "
-        f"where exists (select 1 from kt_live l where l.kt_segment = {segment} and l.kt_file = r.kt_file) "
-        f"or not exists (select 1 from kt_live l where l.kt_segment = {segment})"
+        f"select r.*, {segment} as kt_segment, l.last_day as kt_home "
+        f"from read_parquet({quote_text(str(records_file(store, segment)))}) r "
+        f"join {listed} l on l.kt_segment = {segment} and l.kt_file = r.kt_file"
         for segment in segments
     )
 
 
-def _live(con: duckdb.DuckDBPyConnection, entries: Sequence[Entry]) -> None:
-    con.execute("create or replace temp table kt_live (kt_segment bigint, kt_file bigint, last_day date)")
-    con.executemany("insert into kt_live values (?, ?, ?)", [(e.segment, e.number, e.last_day) for e in entries])
+def _files(con: duckdb.DuckDBPyConnection, table: str, entries: Sequence[Entry]) -> None:
+    """Make a table of files; one that lies under several paths stands there once."""
+    con.execute(f"create or replace temp table {table} (kt_segment bigint, kt_file bigint, last_day date)")
+    rows = sorted({(e.segment, e.number): e.last_day for e in entries}.items())
+    con.executemany(f"insert into {table} values (?, ?, ?)", [(*place, last) for place, last in rows])
 
 
 def _reduce(
     con: duckdb.DuckDBPyConnection, store: Store, segment: int, generation: int, partials: Sequence[Partial]
 ) -> None:
-    columns = [r[0] for r in con.execute("describe kt_all").fetchall() if not r[0].startswith("kt_")]
-    text = "to_json(struct_pack(" + ", ".join(f"{quote_name(n)} := r.{quote_name(n)}" for n in sorted(columns)) + "))"
+    text = json_text(columns_of(con, "kt_all"))
     con.execute(
         f"""create or replace temp table kt_losers as select kt_file, kt_record from (
   select r.kt_segment, r.kt_file, r.kt_record, row_number() over (partition by r.source, r.request_id
-    order by r.timestamp nulls last, {text}, r.kt_segment, r.kt_file, r.kt_record) as kt_place
+    order by r.timestamp nulls last, {text}, r.kt_home nulls last, r.kt_segment, r.kt_file, r.kt_record) as kt_place
   from kt_all r semi join (select source, request_id from kt_all semi join
     (select distinct source, request_id from kt_all where kt_segment = {segment}) using (source, request_id)
     group by all having count(*) > 1) using (source, request_id))
@@ -102,12 +100,12 @@ where kt_place > 1 and kt_segment = {segment}"""
     )
     relation = f"(select * from kt_all where kt_segment = {segment}) anti join kt_losers using (kt_file, kt_record)"
     for partial in partials:
-        con.execute(f"drop table if exists {IDS}{partial.name}")
+        con.execute(f"drop table if exists {GENERATION}{partial.name}")
     base = f"(select kt_file, last_day from kt_live where kt_segment = {segment})"
-    add_filed(con, partials, f"(select * from {relation})", base, IDS)
+    add_filed(con, partials, f"(select * from {relation})", base, GENERATION)
     for partial in partials:
         path = ids_file(store, segment, generation, partial.name)
         part = path.with_name(f".{path.name}.part")
-        con.execute(f"copy {IDS}{partial.name} to {quote_text(str(part))} (format parquet, compression zstd)")
-        con.execute(f"drop table {IDS}{partial.name}")
+        con.execute(f"copy {GENERATION}{partial.name} to {quote_text(str(part))} (format parquet, compression zstd)")
+        con.execute(f"drop table {GENERATION}{partial.name}")
         replace_file(part, path)

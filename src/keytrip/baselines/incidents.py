@@ -47,7 +47,7 @@ def read_incidents(path: Path) -> tuple[Incident, ...]:
         raise DataError("is no YAML", place=Place(str(path))) from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "the file"
         hint = "incidents: [{key_id, from, to, why}], days as 2026-04-01"
         raise DataError(f"{where}: {first['msg']}", place=Place(str(path)), hint=hint) from error
     for incident in found:
@@ -60,7 +60,7 @@ def keep_sql(incidents: Sequence[Incident]) -> tuple[str, list[object]]:
     """Return (SQL, parameters) that is true for a partial's rows that no incident covers."""
     parts, parameters = [], list[object]()
     for incident in incidents:
-        days = "kt_at between ? and ?"
+        days = "coalesce(kt_at between ? and ?, false)"
         if incident.key_id == "*":
             parts.append(f"not ({days})")
             parameters += [incident.first, incident.last]

@@ -8,12 +8,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import cast
 
 from keytrip.baselines.kinds import Job, Measure
 from keytrip.content import content_files
-from keytrip.errors import ContentError, Place
+from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.records.sql import derived_sql, quote_name
-from keytrip.records.vocabulary import usage
+from keytrip.records.vocabulary import usage, vocabulary
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+# What a file of Python can fail with before it has declared anything.
+_FAULTS = (SyntaxError, NameError, ImportError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, OSError)
 
 
 @cache
@@ -23,11 +28,11 @@ def load_jobs(packs: tuple[Path, ...] = ()) -> dict[str, Job]:
     Raises:
         ContentError: A file is no job.
     """
-    return {path.stem: load_job(path) for path in content_files("baselines", ".py", packs)}
+    return {path.stem: _checked(load_job(path), path) for path in content_files("baselines", ".py", packs)}
 
 
 def load_job(path: Path) -> Job:
-    """Return the job that a file declares.
+    """Return the job that a file declares, whether or not a build could use it.
 
     Raises:
         ContentError: It declares none, or is no Python.
@@ -38,12 +43,29 @@ def load_job(path: Path) -> Job:
     module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)
-    except (SyntaxError, NameError, ImportError, TypeError, ValueError) as error:
-        raise ContentError(f"is no job: {error}", place=Place(str(path))) from error
-    job: Job | None = getattr(module, "JOB", None)
-    if job is None:
+    except KeytripError as error:
+        raise ContentError(error.message, place=Place(str(path)), hint=error.hint) from error
+    except _FAULTS as error:
+        raise ContentError(f"is no job: {type(error).__name__}: {error}", place=Place(str(path))) from error
+    job = getattr(module, "JOB", None)
+    if not all(hasattr(job, member) for member in ("table_key", "columns", "grain", "measures", "merge")):
         hint = "declare JOB = DailyStatistic(...), KnownSet(...) or HourProfile(...)"
         raise ContentError("declares no JOB", place=Place(str(path)), hint=hint)
+    return cast("Job", job)
+
+
+def _checked(job: Job, path: Path) -> Job:
+    """Return the job if everything can be asked of it that a build will ask."""
+    if not _NAME.fullmatch(path.stem) or path.stem in vocabulary().tables:
+        hint = "lower-case letters, digits and _, such as key_models"
+        raise ContentError(f"{path.stem!r} is no name for a table", place=Place(str(path)), hint=hint)
+    try:
+        unknown = [name for name in job.inputs if name not in usage().columns]
+        if unknown or not job.table_key:
+            raise ContentError(f"{unknown[0]!r} is no field" if unknown else "its key has no column", hint="docs/fields.md")
+        job.merge(path.stem, partial_name(job), None)
+    except KeytripError as error:
+        raise ContentError(error.message, place=Place(str(path)), hint=error.hint) from error
     return job
 
 

@@ -15,10 +15,13 @@ from typing import ClassVar, Protocol
 
 from keytrip.errors import ContentError
 from keytrip.records.sql import derived_sql, quote_name
-from keytrip.records.vocabulary import usage
+from keytrip.records.vocabulary import DUCKDB_TYPES, usage
 
 # SEMANTICS section 5: sums of money do not depend on the order of records, so they are exact decimals.
 MONEY = "decimal(38, 15)"
+# Beyond these a number in a log is a fault; cutting it there keeps a single one from stopping a build by an overflow.
+_DEAREST = "1e15"
+_LARGEST = 10**15
 _MEASURE = re.compile(r"(sum|max)\((\w+)\)")
 # Hour tables leave out buckets wider than an hour: they do not say when in the hour (INTERFACE, tables).
 HOURLY = "(bucket_seconds is null or bucket_seconds <= 3600)"
@@ -72,8 +75,19 @@ def _names(columns: tuple[str, ...]) -> str:
     return ", ".join(quote_name(c) for c in columns)
 
 
+def _typed(columns: tuple[str, ...]) -> dict[str, str]:
+    fields = usage().columns
+    # a name that is no field is for whoever checks the file to report
+    return {name: DUCKDB_TYPES[fields[name].type] if name in fields else "VARCHAR" for name in columns}
+
+
 def _present(columns: tuple[str, ...]) -> str:
-    """SQL that is true where every column holds a value; sets omit empty strings (INTERFACE, tables)."""
+    """SQL that is true where every column holds a value."""
+    return " and ".join(f"{quote_name(c)} is not null" for c in columns)
+
+
+def _member(columns: tuple[str, ...]) -> str:
+    """SQL that is true where the columns make a member of a set, which omits empty strings (INTERFACE, tables)."""
     return " and ".join(f"{quote_name(c)} is not null and cast({quote_name(c)} as varchar) <> ''" for c in columns)
 
 
@@ -105,7 +119,7 @@ class DailyStatistic:
     @property
     def columns(self) -> dict[str, str]:
         """Key columns, the statistics and the number of days."""
-        return {**dict.fromkeys(self.key, "VARCHAR"), **dict.fromkeys(self.statistics, "DOUBLE"), "days": "BIGINT"}
+        return {**_typed(self.key), **dict.fromkeys(self.statistics, "DOUBLE"), "days": "BIGINT"}
 
     @property
     def grain(self) -> tuple[str, ...]:
@@ -123,7 +137,7 @@ class DailyStatistic:
         column = derived_sql(name) if name in usage().derived else quote_name(name)
         value = f"{function}({column})"
         if function == "sum":
-            value = f"sum(cast({column} as {MONEY}))" if usage().columns[name].type == "double" else _integer(column)
+            value = f"sum({_money(column)})" if usage().columns[name].type == "double" else _integer(column)
         inputs = frozenset({name})
         return {
             f"{table}_value": Measure(value, function, inputs),
@@ -138,13 +152,15 @@ class DailyStatistic:
         """Statistics over days; no sum depends on the order of days, so that no border does."""
         function, _ = self._parsed
         keys = _names(self.key)
+        value = f"coalesce({function}({table}_value), 0)"
+        exact = value if self._whole or function == "sum" else _money(value)
         chosen = [s for s in (*self.statistics, "days") if wanted is None or s in wanted]
         inner = "".join(f", {self._statistic(s)} as {quote_name(s)}" for s in chosen)
         outer = f"select {keys}" + "".join(f", {self._finished(s)} as {quote_name(s)}" for s in chosen)
         # a key with only undated records has no day: its numbers are 0
         return f"""{outer} from (select {keys}{inner} from (
-  select {keys}, day, coalesce({function}({table}_value), 0) as e, cast(coalesce({function}({table}_value), 0) as double) as v,
-    sum({table}_seen) as seen from {partial} where {_present(self.key)} group by {keys}, day)
+  select {keys}, day, {exact} as e, cast({value} as double) as v, sum({table}_seen) as seen
+  from {partial} where {_present(self.key)} group by {keys}, day)
 group by {keys} having sum(seen) > 0)"""
 
     @property
@@ -153,8 +169,8 @@ group by {keys} having sum(seen) > 0)"""
 
     def _statistic(self, name: str) -> str:
         dated = "filter (day is not null)"
-        square = f"sum(cast(e as hugeint) * cast(e as hugeint)) {dated}"
-        total = f"cast(sum(e) {dated} as hugeint)"
+        small = f"least(cast(e as hugeint), {_LARGEST})"
+        square, total = f"sum({small} * {small}) {dated}", f"sum({small}) {dated}"
         exact = f"sqrt(cast(count(day) * {square} - {total} * {total} as double) / (count(day) * (count(day) - 1.0)))"
         return {
             "mean": f"cast(sum(e) {dated} as double) / count(day)",
@@ -172,6 +188,10 @@ group by {keys} having sum(seen) > 0)"""
             squares = f"list_sum(list_transform(stddev, lambda x: pow(x - {mean}, 2)))"
             return f"coalesce(case when len(stddev) > 1 then sqrt({squares} / (len(stddev) - 1)) end, 0)"
         return f"coalesce({quote_name(name)}, 0)"
+
+
+def _money(column: str) -> str:
+    return f"cast(case when abs({column}) > {_DEAREST} then {_DEAREST} * sign({column}) else {column} end as {MONEY})"
 
 
 def _integer(column: str) -> str:
@@ -199,8 +219,8 @@ class KnownSet:
     @property
     def columns(self) -> dict[str, str]:
         """Key columns, first_seen, last_seen, days, events."""
-        keys = dict.fromkeys(self.key, "VARCHAR")
-        return {**keys, "first_seen": "TIMESTAMP", "last_seen": "TIMESTAMP", "days": "BIGINT", "events": "BIGINT"}
+        times = {"first_seen": "TIMESTAMP", "last_seen": "TIMESTAMP"}
+        return {**_typed(self.key), **times, "days": "BIGINT", "events": "BIGINT"}
 
     @property
     def grain(self) -> tuple[str, ...]:
@@ -237,7 +257,7 @@ class KnownSet:
             "events": "cast(sum(events) as bigint)",
         }
         parts = "".join(f", {sql} as {name}" for name, sql in columns.items() if wanted is None or name in wanted)
-        return f"select {keys}{parts} from {partial} where {_present(self.key)} group by {keys}{dated}"
+        return f"select {keys}{parts} from {partial} where {_member(self.key)} group by {keys}{dated}"
 
 
 @dataclass(frozen=True)
@@ -258,6 +278,15 @@ class HourProfile:
         "hour_of_week": "(isodow(day) - 1) * 24 + hour_of_day",
     }
 
+    def __post_init__(self) -> None:
+        """Refuse an hour that is none.
+
+        Raises:
+            ContentError: It is neither of the two.
+        """
+        if self.hour not in self.hours:
+            raise ContentError(f"{self.hour!r} is no hour", hint="hour_of_day or hour_of_week")
+
     @property
     def table_key(self) -> tuple[str, ...]:
         """The key columns and the hour."""
@@ -266,7 +295,7 @@ class HourProfile:
     @property
     def columns(self) -> dict[str, str]:
         """Key columns, the hour, events and share."""
-        return {**dict.fromkeys(self.key, "VARCHAR"), self.hour: "BIGINT", "events": "BIGINT", "share": "DOUBLE"}
+        return {**_typed(self.key), self.hour: "BIGINT", "events": "BIGINT", "share": "DOUBLE"}
 
     @property
     def grain(self) -> tuple[str, ...]:

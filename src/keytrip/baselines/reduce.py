@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from keytrip.baselines.jobs import Partial
@@ -28,22 +29,62 @@ def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
     return bool(row and row[0])
 
 
-def drop_duplicates(con: duckdb.DuckDBPyConnection, table: str) -> None:
+def json_text(names: Iterable[str]) -> str:
+    """Return SQL for the canonical JSON of the record `r`; a null counts as greater than any value."""
+    return "to_json(struct_pack(" + ", ".join(f"{quote_name(n)} := r.{quote_name(n)}" for n in sorted(names)) + "))"
+
+
+def columns_of(con: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """Return a table's canonical columns."""
+    names = (row[0] for row in con.execute(f"describe {table}").fetchall())
+    return [name for name in names if not name.startswith("kt_")]
+
+
+def _twins(con: duckdb.DuckDBPyConnection, table: str) -> str:
+    """Find the request_ids that stand there more than once; return SQL that joins them to the record `r`."""
+    con.execute(
+        f"create or replace temp table kt_twins as select source, request_id, min(timestamp) as earliest from {table} "
+        "where request_id is not null group by source, request_id having count(*) > 1"
+    )
+    return "join kt_twins t on r.request_id = t.request_id and r.source = t.source"
+
+
+def disputed(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Make `kt_disputed`, the (source, request_id) whose earliest records differ; return whether there are any.
+
+    Among these the smallest JSON of the whole record decides, which `table` may not hold.
+    """
+    join, text = _twins(con, table), json_text(columns_of(con, table))
+    con.execute(
+        f"create or replace temp table kt_disputed as select r.source, r.request_id from {table} r {join} "
+        f"where r.timestamp is not distinct from t.earliest group by all having count(distinct {text}) > 1"
+    )
+    return bool((con.execute("select count(*) from kt_disputed").fetchone() or (0,))[0])
+
+
+def drop_duplicates(
+    con: duckdb.DuckDBPyConnection, table: str, homes: Mapping[int, datetime | None] | None = None
+) -> None:
     """Keep one record of each (source, request_id): the earliest, then the smallest canonical JSON (SEMANTICS 1).
 
     Records without a request_id are never duplicates. Only records that share theirs are compared at all.
+
+    Args:
+        con: The connection.
+        table: Records.
+        homes: File number -> what its undated records count as; of equal ones, that of the earliest stays.
     """
-    names = sorted(row[0] for row in con.execute(f"describe {table}").fetchall() if not row[0].startswith("kt_"))
-    text = "to_json(struct_pack(" + ", ".join(f"{quote_name(n)} := {quote_name(n)}" for n in names) + "))"
-    con.execute(
-        f"create or replace temp table kt_twins as select source, request_id from {table} "
-        "where request_id is not null group by all having count(*) > 1"
-    )
+    join, text = _twins(con, table), json_text(columns_of(con, table))
+    home = ""
+    if homes:
+        con.execute("create or replace temp table kt_homes (kt_file bigint, kt_home timestamp)")
+        con.executemany("insert into kt_homes values (?, ?)", list(homes.items()))
+        join, home = f"{join} left join kt_homes h on r.kt_file = h.kt_file", "h.kt_home nulls last, "
     con.execute(
         f"""delete from {table} where rowid in (select kt_row from (
   select r.rowid as kt_row, row_number() over (
-      partition by r.source, r.request_id order by r.timestamp nulls last, {text.replace(':= "', ':= r."')}, r.rowid
-    ) as kt_place from {table} r join kt_twins t on r.request_id = t.request_id and r.source = t.source)
+      partition by r.source, r.request_id order by r.timestamp nulls last, {text}, {home}r.rowid
+    ) as kt_place from {table} r {join})
   where kt_place > 1)"""
     )
     con.execute("drop table kt_twins")

@@ -15,6 +15,7 @@ from keytrip import __version__
 from keytrip.baselines.jobs import Partial
 from keytrip.baselines.store import Store, replace_file
 from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.vocabulary import usage
 from keytrip.sources.files import InputFile
 from keytrip.sources.passes import CHUNK
 from keytrip.sources.select import FILE
@@ -35,7 +36,7 @@ class Entry:
     Attributes:
         path: Resolved path.
         digest: SHA-256 of its content.
-        size, mtime: As when it was hashed (mtime in nanoseconds; 0 if it may have changed since).
+        size, mtime: As when it was hashed (mtime: last change in nanoseconds; 0 if it may have changed since).
         source: The source it was read as.
         segment, number: Where its rows are.
         records: How many records.
@@ -56,6 +57,11 @@ class Entry:
     fingerprint: str
     generation: int = 0
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where its rows are."""
+        return self.segment, self.number
+
 
 COLUMNS = (
     "path varchar, digest varchar, size bigint, mtime bigint, source varchar, segment bigint, number bigint, "
@@ -65,8 +71,9 @@ COLUMNS = (
 
 def fingerprint(partials: Sequence[Partial]) -> str:
     """Return a digest of what the partials hold: a new or changed job needs the logs once more."""
+    derived = {name: field.sql for name, field in usage().derived.items()}
     text = repr([(p.name, p.grain, sorted((n, m.sql) for n, m in p.measures.items())) for p in partials])
-    return hashlib.sha256(f"{__version__} {text}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{__version__} {text} {derived} {[*usage().fields]}".encode()).hexdigest()[:16]
 
 
 def digest_of(path: Path) -> str:
@@ -117,18 +124,21 @@ def look(files: Sequence[InputFile], entries: Sequence[Entry], source: str, mark
     for file in files:
         stat = file.path.stat()
         before = by_path.get(str(file.path.resolve()))
-        same = before and before.mtime and (before.size, before.mtime) == (stat.st_size, stat.st_mtime_ns)
+        # a file's content can be given any time, the change of anything about the file cannot
+        touched = max(stat.st_mtime_ns, stat.st_ctime_ns)
+        same = before and before.mtime and (before.size, before.mtime) == (stat.st_size, touched)
         digest = before.digest if before and same else digest_of(file.path)
-        mtime = stat.st_mtime_ns if time.time_ns() - stat.st_mtime_ns > _RACY else 0
+        mtime = touched if time.time_ns() - touched > _RACY else 0
         found.append(Seen(file, digest, stat.st_size, mtime, usable.get(digest)))
     return found
 
 
-def save_partials(con: duckdb.DuckDBPyConnection, folder: Path, partials: Sequence[Partial], prefix: str = "") -> None:
-    """Write the temporary partial tables of this build as Parquet, one a partial."""
+def save_partials(con: duckdb.DuckDBPyConnection, folder: Path, partials: Sequence[Partial]) -> None:
+    """Write the temporary partial tables of this build as Parquet, one a partial, and drop them."""
     for partial in partials:
-        path = quote_text(str(folder / f"{prefix}{partial.name}.parquet"))
-        con.execute(f"copy {prefix}{partial.name} to {path} (format parquet, compression zstd)")
+        path = quote_text(str(folder / f"{partial.name}.parquet"))
+        con.execute(f"copy {partial.name} to {path} (format parquet, compression zstd)")
+        con.execute(f"drop table {partial.name}")
 
 
 def add_filed(

@@ -114,6 +114,8 @@ def promote(store: Store, number: int) -> None:
     """
     snapshot(store, number)
     before = read_json(store.active) if store.active.is_file() else {"active": None, "history": []}
+    if before["active"] == number:
+        return
     history = [n for n in [*before["history"], before["active"]] if n is not None]
     write_json(store.active, {"active": number, "history": history[-100:]})
 

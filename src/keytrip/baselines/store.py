@@ -15,12 +15,16 @@ import json
 import os
 import shutil
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from keytrip.errors import DataError, Place, SystemRefusedError
+
+
+# Begins the names of partials of identified records: see `keytrip.baselines.identified`.
+GENERATION = "ids_"
 
 
 class Store:
@@ -67,22 +71,30 @@ def held(store: Store, wait: float) -> Iterator[None]:
     Raises:
         SystemRefusedError: Another process holds it, or the folder cannot be written.
     """
+    lock = _locked(store, wait)
+    holder = store.root / "holder"
+    try:
+        holder.write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        lock.release()
+
+
+def _locked(store: Store, wait: float) -> Any:
     from filelock import FileLock, Timeout
 
     try:
         store.root.mkdir(parents=True, exist_ok=True)
         lock = FileLock(store.root / "lock", timeout=wait)
-        with lock:
-            (store.root / "holder").write_text(f"process {os.getpid()} on {socket.gethostname()}", encoding="utf-8")
-            try:
-                yield
-            finally:
-                (store.root / "holder").unlink(missing_ok=True)
+        lock.acquire()
     except Timeout as error:
         who = _holder(store)
         raise SystemRefusedError(f"is held by {who}", place=Place(str(store.root)), hint="wait, or use --wait") from error
-    except PermissionError as error:
-        raise SystemRefusedError("cannot be written", place=Place(str(store.root)), hint="use --store DIR") from error
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise SystemRefusedError(f"cannot be written ({why})", place=Place(str(store.root)), hint="use --store DIR") from error
+    return lock
 
 
 def _holder(store: Store) -> str:
@@ -153,13 +165,25 @@ def new_folder(parent: Path, number: int) -> Iterator[Path]:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def sweep(store: Store, live: set[int]) -> None:
-    """Remove parts of builds that were killed, and segments that no live file needs. The store must be held."""
-    for folder in (store.root, store.segments, store.snapshots):
-        if folder.is_dir():
-            for path in folder.glob(".*.part"):
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-    if store.segments.is_dir():
-        for path in store.segments.iterdir():
-            if path.name.isdigit() and int(path.name) not in live:
-                shutil.rmtree(path)
+def sweep(store: Store, live: Mapping[int, int]) -> None:
+    """Remove parts of builds that were killed, and what no live file needs. The store must be held.
+
+    Args:
+        store: The store.
+        live: Segment -> generation of its identified records that is in force.
+    """
+    for folder in (store.root, store.segments, store.snapshots, *(store.segments / str(number) for number in live)):
+        for path in folder.glob(".*.part"):
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    for path in store.segments.glob("*"):
+        if path.name.isdigit() and int(path.name) not in live:
+            shutil.rmtree(path)
+    for number, generation in live.items():
+        for path in (store.segments / str(number)).glob(f"{GENERATION}*"):
+            if not path.name.startswith(generation_prefix(generation)):
+                path.unlink()
+
+
+def generation_prefix(generation: int) -> str:
+    """Return how the files of a generation of identified records begin."""
+    return f"{GENERATION}{generation}_"

@@ -50,6 +50,8 @@ def _root(
 
 
 def _register() -> None:
+    if app.registered_commands:
+        return
     from keytrip.cli import baseline, content, data, deploy
 
     content.register(app)

@@ -51,7 +51,7 @@ def build(
     \b
     Examples:
       keytrip baseline build logs/ --source litellm
-      keytrip baseline build logs/ --end 2026-03-31 --days 30 --exclude incidents.yml
+      keytrip baseline build logs/ --end 2026-11-18 --exclude incidents.yml
     """
     from keytrip.baselines import build as builds
     from keytrip.baselines.guards import Bounds
@@ -246,7 +246,7 @@ def use(
     \b
     Examples:
       keytrip baseline use 3
-      keytrip baseline use 3 --store /var/lib/keytrip
+      keytrip baseline use 3 --store team-store
     """
     from keytrip.baselines.snapshots import promote
     from keytrip.baselines.store import held
@@ -265,7 +265,7 @@ def rollback(store: opt.StoreDir = None, verbose: opt.Verbose = False) -> int:
     \b
     Examples:
       keytrip baseline rollback
-      keytrip baseline rollback --store /var/lib/keytrip
+      keytrip baseline rollback --store team-store
     """
     from keytrip.baselines.snapshots import roll_back
     from keytrip.baselines.store import held

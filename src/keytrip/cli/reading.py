@@ -14,10 +14,11 @@ from keytrip.cli.output import note
 from keytrip.errors import SystemRefusedError
 from keytrip.sources import source_named
 from keytrip.sources.base import Source
-from keytrip.sources.convert import Workshop, spool
+from keytrip.sources.convert import Workshop
 from keytrip.sources.files import InputFile, input_files
 from keytrip.sources.read import Report, write_rejects
 from keytrip.sources.recognise import recognise
+from keytrip.sources.streams import spool
 
 _PATIENCE = 1.0
 

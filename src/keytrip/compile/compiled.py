@@ -35,6 +35,7 @@ class CompiledRule:
         group_by: Group fields.
         seconds, offset: The window.
         share: Whether the result has a share.
+        money: Whether the value is a sum of cost_usd, which is rounded to nine decimals.
         baseline_columns: Columns of the result that come from the baseline, in order.
         tables: (baseline table, columns of it that the text uses), in order.
         refused: Why this rule has no SQL, or an empty string.
@@ -53,6 +54,7 @@ class CompiledRule:
     seconds: int = 0
     offset: int = 0
     share: bool = False
+    money: bool = False
     baseline_columns: tuple[str, ...] = ()
     tables: tuple[tuple[str, tuple[str, ...]], ...] = ()
     refused: str = ""
@@ -105,7 +107,8 @@ def _read(path: Path) -> list[CompiledRule] | None:
 
 def _from_json(entry: dict[str, Any]) -> CompiledRule:
     tables = tuple((table, tuple(columns)) for table, columns in entry.pop("tables"))
-    return CompiledRule(**{k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}, tables=tables)
+    members: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
+    return CompiledRule(**members, tables=tables)
 
 
 def _write(path: Path, rules: list[CompiledRule]) -> None:
@@ -211,6 +214,7 @@ def compile_or_raise(document: Document, documents: Sequence[Document], packs: t
         seconds=plan.seconds,
         offset=plan.offset,
         share=plan.share_block is not None,
+        money=plan.cost_sum,
         baseline_columns=tuple(f"{b.prefix}{c}" for b in plan.blocks for c in b.columns),
         tables=tuple((name, tuple(columns)) for name, columns in wanted.items()),
     )

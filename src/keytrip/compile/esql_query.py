@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeAlias
 
-from keytrip.baselines.jobs import load_jobs
 from keytrip.compile.esql_conditions import esql_number, quote_column, quote_esql
 from keytrip.compile.esql_expressions import esql_excess
 from keytrip.compile.plan import Block, Plan, Threshold
@@ -154,29 +153,33 @@ def _finish(plan: Plan) -> list[str]:
     return [f"EVAL {', '.join(values)}"] if values else []
 
 
-def _join(table: str, columns: Sequence[str], text: Mapping[str, str]) -> list[str]:
+def _join(table: str, columns: Sequence[str], block: Block, text: Mapping[str, str]) -> list[str]:
     """Return the steps that join a lookup index by the values of `columns`, or of the leading ones of its key.
 
     Raises:
         ContentError: The index has no documents by these columns.
     """
-    key = load_jobs()[table].table_key
+    key = block.keys[table]
     ordered = [c for c in key if c in columns]
     if set(ordered) != set(columns) or tuple(ordered) != key[: len(ordered)]:
         raise ContentError(
             f"esql cannot look {table} up by {', '.join(columns)}: its index is keyed by {', '.join(key)}",
             hint="duckdb and splunk can",
         )
-    types = vocabulary().tables["usage"].columns
-    parts = [text[c] if types[c].type == "string" else f"TO_STRING({text[c]})" for c in ordered]
+    parts = [text[c] if _kind(c) == "string" else f"TO_STRING({text[c]})" for c in ordered]
     joined = parts[0] if len(parts) == 1 else f"CONCAT({f', {_SEPARATOR}, '.join(parts)})"
     return [f"EVAL keytrip_key = {joined}", f"LOOKUP JOIN keytrip_{table} ON keytrip_key"]
+
+
+def _kind(name: str) -> str:
+    """Return the type of a canonical field; a name means the same in every table."""
+    return next(table.columns[name].type for table in vocabulary().tables.values() if name in table.columns)
 
 
 def _absent(block: Block, text: Mapping[str, str], weight: str) -> list[str]:
     present = [f"{text[c]} IS NOT NULL" for c in block.on if c not in DERIVED]
     test = " AND ".join([*present, "baseline_found IS NULL"])
-    return [*_join(block.table, block.on, text), f"EVAL kt_absent = CASE({test}, {weight}, 0)"]
+    return [*_join(block.table, block.on, block, text), f"EVAL kt_absent = CASE({test}, {weight}, 0)"]
 
 
 def _threshold(name: str, threshold: Threshold) -> str:
@@ -194,10 +197,10 @@ def _block_steps(block: Block) -> list[str]:
         test = esql_excess(block)
         if block.fires_without_row:
             test = f"baseline_found IS NULL OR ({test})"
-        return [*_join(block.table, block.on, own), f"WHERE {test}"]
+        return [*_join(block.table, block.on, block, own), f"WHERE {test}"]
     steps = []
     if block.share is None:
-        steps = [*_join(block.table, block.on, own), "WHERE baseline_found IS NULL"]
+        steps = [*_join(block.table, block.on, block, own), "WHERE baseline_found IS NULL"]
     if block.requires is not None and block.requires[1]:
-        steps += [*_join(*block.requires, own), "WHERE baseline_found"]
+        steps += [*_join(*block.requires, block, own), "WHERE baseline_found"]
     return steps

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keytrip.baselines.jobs import load_jobs
+from keytrip.baselines.kinds import Job
 from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.rules.expression import Expression, columns_of, parse_expression
 
@@ -21,6 +22,7 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TIMESPAN = re.compile(r"(\d+)([smhdw])")
 # Windows of the unit `w` count from Monday 1970-01-05 (SEMANTICS section 3).
 _MONDAY = 4 * 86400
+_NUMBERS = ("DOUBLE", "BIGINT")
 _BLOCK_MEMBERS = {"table", "on", "exceeds", "where", "missing", "absent", "requires", "share"}
 
 
@@ -50,6 +52,7 @@ class Block:
         fires_without_row: Whether a group without a row fires (`missing: fire`).
         requires: (table, columns) that must hold a row; no columns: nothing is required.
         share: Compared with the share of absent events; None: a single absent group fires.
+        keys: Table -> its key columns in order, of `table` and of the required one.
     """
 
     table: str
@@ -60,6 +63,7 @@ class Block:
     fires_without_row: bool = False
     requires: tuple[str, tuple[str, ...]] | None = None
     share: Threshold | None = None
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -174,8 +178,8 @@ def _plan(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Plan:
         raise ContentError(f"correlation type {kind!r} is not compiled yet", hint="one of: " + ", ".join(COUNTING))
     condition = raw_correlation(rule)
     operator = next(name for name in OPERATORS if name in condition)
-    field = condition.get("field")
-    fields = (field,) if isinstance(field, str) else tuple(field or ())
+    named = condition.get("field")
+    fields = (named,) if isinstance(named, str) else tuple(named or ())
     seconds, offset = window_of(rule.timespan.spec)
     group_by = tuple(rule.group_by or ())
     return Plan(
@@ -222,7 +226,10 @@ def blocks_of(attributes: Mapping[str, Any], group_by: tuple[str, ...], packs: t
     # YAML 1.1 reads the key `on` as the boolean true
     raw = [{"on" if k is True else k: v for k, v in b.items()} for b in ([found] if isinstance(found, dict) else found)]
     constants = constants_of(attributes)
-    return tuple(_block(data, group_by, constants, packs, first=i == 0) for i, data in enumerate(raw))
+    blocks = tuple(_block(data, group_by, constants, packs, first=i == 0) for i, data in enumerate(raw))
+    if sum(block.share is not None for block in blocks) > 1:
+        raise ContentError("two baseline blocks ask for a share", hint="write two rules")
+    return blocks
 
 
 def _block(
@@ -242,20 +249,23 @@ def _block(
         raise ContentError(f"no job makes the table {table!r}", hint="one of: " + ", ".join(sorted(jobs)))
     on = tuple(data.get("on") or jobs[table].table_key)
     _check_form(data, on, group_by)
+    strange = [c for c in on if c not in jobs[table].columns]
+    if strange:
+        raise ContentError(f"{table} has no column {strange[0]!r}", hint="one of: " + ", ".join(jobs[table].columns))
+    block = Block(table, on, "" if first else f"{table}_", keys={table: jobs[table].table_key})
     if data.get("absent"):
-        return _membership(data, table, on, constants, first=first)
+        return _membership(data, block, group_by, constants, jobs)
     exceeds, where = data.get("exceeds"), data.get("where")
-    block = Block(
-        table=table,
-        on=on,
-        prefix="" if first else f"{table}_",
+    block = replace(
+        block,
         exceeds=parse_expression(str(exceeds), constants),
         where=parse_expression(str(where), constants, logic=True) if where is not None else None,
         fires_without_row=data.get("missing") == "fire",
     )
-    unknown = [c for c in block.columns if c not in jobs[table].columns]
+    numbers = [c for c, kind in jobs[table].columns.items() if kind in _NUMBERS]
+    unknown = [c for c in block.columns if c not in numbers]
     if unknown:
-        raise ContentError(f"{table} has no column {unknown[0]!r}", hint="one of: " + ", ".join(jobs[table].columns))
+        raise ContentError(f"{table} has no number {unknown[0]!r}", hint="one of: " + ", ".join(numbers))
     missing = [c for c in jobs[table].table_key if c not in on]
     if missing:
         raise ContentError(f"exceeds needs every key column of {table} in `on`", hint=f"add {missing[0]}")
@@ -277,7 +287,11 @@ def _check_form(data: Mapping[str, Any], on: tuple[str, ...], group_by: tuple[st
 
 
 def _membership(
-    data: Mapping[str, Any], table: str, on: tuple[str, ...], constants: Mapping[str, float], *, first: bool
+    data: Mapping[str, Any],
+    block: Block,
+    group_by: tuple[str, ...],
+    constants: Mapping[str, float],
+    jobs: Mapping[str, Job],
 ) -> Block:
     share = data.get("share")
     threshold = None
@@ -287,11 +301,12 @@ def _membership(
             raise ContentError(f"share has no operator {operator!r}", hint=", ".join(OPERATORS))
         number = constants[number] if isinstance(number, str) else number
         threshold = Threshold(OPERATORS[operator], float(number))
+    table, on = block.table, block.on
     required: tuple[str, tuple[str, ...]] | None = (table, on[:-1]) if len(on) > 1 else None
     if "requires" in data:
-        jobs = load_jobs()
         other = str(data["requires"])
         if other not in jobs:
             raise ContentError(f"no job makes the table {other!r}", hint="one of: " + ", ".join(sorted(jobs)))
-        required = (other, tuple(c for c in jobs[other].table_key if c in on))
-    return Block(table, on, "" if first else f"{table}_", requires=required, share=threshold)
+        required = (other, tuple(c for c in jobs[other].table_key if c in on and c in group_by))
+    keys = {name: jobs[name].table_key for name in (table, *([required[0]] if required else []))}
+    return replace(block, requires=required, share=threshold, keys=keys)

@@ -31,7 +31,7 @@ def quote_spl(text: str) -> str:
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
-def spl_condition(leaf: Leaf, column: Column) -> str:  # noqa: PLR0911 - one return a leaf
+def spl_condition(leaf: Leaf, column: Column) -> str:
     """Return the SPL of a leaf; `column` gives the text of a canonical field."""
     match leaf:
         case Never():

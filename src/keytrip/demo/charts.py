@@ -42,6 +42,11 @@ class Series:
     habit: Habit | None
     text: Callable[[float], str]
 
+    @property
+    def most(self) -> float:
+        """The largest number to be drawn; 0 if there is none."""
+        return max([value for _, value in self.points] + ([self.habit.high] if self.habit else []), default=0.0)
+
 
 def scale_top(value: float) -> float:
     """Return a round number that is not below `value`; 1 if that is 0."""
@@ -56,7 +61,7 @@ def daily(series: Series) -> Markup:
     habit = series.habit
     height = _TOP + _PLOT + _FOOT
     svg = drawing("daily", height, series.title, _daily_text(series))
-    top = scale_top(max([value for _, value in series.points] + ([habit.high] if habit else [])))
+    top = scale_top(series.most)
     if habit:
         _band(svg, habit, top)
     for value in (top, top / 2, 0.0):
@@ -162,7 +167,7 @@ def spark(series: Series) -> Markup:
     svg.set("viewBox", f"0 0 {max(1, len(series.points))} {_SPARK}")
     svg.set("preserveAspectRatio", "none")
     habit = series.habit
-    top = max([value for _, value in series.points] + ([habit.high] if habit else [])) or 1
+    top = series.most or 1
     if habit:
         upper, lower = (_SPARK * (1 - value / top) for value in (habit.high, habit.low))
         add(svg, "rect", "band", x=0, width=len(series.points), y=round(upper, 1), height=round(lower - upper, 1))

@@ -6,17 +6,18 @@ and what could turn the direction of text or hide in it is written out.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from markupsafe import Markup
 
 from keytrip import __version__
 from keytrip.demo import charts
+from keytrip.demo.charts import Series
 from keytrip.demo.facts import Facts, KeyFacts, Member
 from keytrip.demo.svg import plain
 from keytrip.demo.words import Alert, Finding, count, day_text, finding, money, short_day, weekday, whole
@@ -135,9 +136,9 @@ def _template() -> Template:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.globals |= {
-        "count": count, "day_text": day_text, "money": money, "short_day": short_day, "weekday": weekday, "whole": whole,
-        "name_of": name_of, "requests_chart": requests_chart, "cost_chart": cost_chart, "hours_chart": hours_chart,
-        "share": _share, "spark": spark, "json": _json, "levels": LEVELS,
+        "count": count, "day_text": day_text, "money": money, "short_day": short_day, "weekday": weekday,
+        "whole": whole, "name_of": name_of, "requests_chart": _requests_chart, "cost_chart": _cost_chart,
+        "hours_chart": _hours_chart, "share": _share, "spark": _spark, "json": _json, "levels": LEVELS,
     }  # fmt: skip
     return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
 
@@ -147,27 +148,26 @@ def _shown(value: Any) -> Any:
     return plain(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
-def requests_chart(key: KeyFacts) -> Markup:
-    """Return the drawing of a key's requests per day."""
-    points = [(day.day, day.requests) for day in key.days]
-    return charts.daily(charts.Series(f"Requests per day, {name_of(key)}", points, key.requests, whole))
+def _requests(key: KeyFacts) -> Series:
+    points = tuple((day.day, day.requests) for day in key.days)
+    return Series(f"Requests per day, {name_of(key)}", points, key.requests, whole)
 
 
-def cost_chart(key: KeyFacts) -> Markup:
-    """Return the drawing of a key's cost per day."""
-    points = [(day.day, day.cost) for day in key.days]
-    return charts.daily(charts.Series(f"Cost per day in USD, {name_of(key)}", points, key.cost, money))
+def _requests_chart(key: KeyFacts) -> Markup:
+    return charts.daily(_requests(key))
 
 
-def hours_chart(key: KeyFacts) -> Markup:
-    """Return the drawing of the hours in which a key is used."""
+def _cost_chart(key: KeyFacts) -> Markup:
+    points = tuple((day.day, day.cost) for day in key.days)
+    return charts.daily(Series(f"Cost per day in USD, {name_of(key)}", points, key.cost, money))
+
+
+def _hours_chart(key: KeyFacts) -> Markup:
     return charts.hours(f"Hours of the day in UTC, {name_of(key)}", key.hours, key.days[-1].day)
 
 
-def spark(key: KeyFacts) -> Markup:
-    """Return the small drawing of a key's requests per day."""
-    points = [(day.day, day.requests) for day in key.days]
-    return charts.spark(charts.Series(f"Requests per day, {name_of(key)}", points, key.requests, whole))
+def _spark(key: KeyFacts) -> Markup:
+    return charts.spark(_requests(key))
 
 
 def _share(member: Member, members: Sequence[Member]) -> Markup:
@@ -175,4 +175,4 @@ def _share(member: Member, members: Sequence[Member]) -> Markup:
 
 
 def _json(alert: Alert) -> str:
-    return orjson.dumps(alert, default=str).decode()
+    return json.dumps(alert, ensure_ascii=False, default=str)

@@ -50,4 +50,4 @@ def per(value: float) -> str:
 
 def markup(svg: Element) -> Markup:
     """Return the drawing as text that a template takes as it is."""
-    return Markup(ET.tostring(svg, encoding="unicode"))  # noqa: S704  # the tree has escaped every text
+    return Markup(ET.tostring(svg, encoding="unicode", short_empty_elements=False))  # noqa: S704  # the tree has escaped every text

@@ -9,7 +9,6 @@ from typing import Any
 
 from keytrip.demo.facts import KeyFacts, Member
 
-_LISTED = 2  # names in a row before "and 3 more"
 _SMALL = 100
 _CENT = 0.1  # below this, two decimals would say too little
 Alert = Mapping[str, Any]
@@ -84,12 +83,10 @@ def weekday(day: date) -> str:
     return _WEEKDAYS[day.weekday()]
 
 
-def listed(names: Sequence[str], most: int = _LISTED) -> str:
-    """Return `a`, `a and b`, or `a, b and 3 more`."""
-    shown, more = [*names[:most]], len(names) - most
-    if more > 0:
-        return f"{', '.join(shown)} and {more} more"
-    return " and ".join([", ".join(shown[:-1]), shown[-1]]) if len(shown) > 1 else "".join(shown)
+def listed(names: Sequence[str]) -> str:
+    """Return the first name and how many more there are: `a and 3 more`."""
+    more = len(names) - 1
+    return f"{names[0]} and {more} more" if more > 0 else "".join(names)
 
 
 def spans(hours: Iterable[int]) -> str:
@@ -100,7 +97,7 @@ def spans(hours: Iterable[int]) -> str:
             found[-1][1] = hour + 1
         else:
             found.append([hour, hour + 1])
-    return ", ".join(f"{first}\N{EN DASH}{last}" for first, last in found)
+    return ", ".join(f"{first}-{last}" for first, last in found)
 
 
 def _usual(alert: Alert) -> float | None:

@@ -112,7 +112,7 @@ def _counting(rule: CompiledRule, row: Mapping[str, Any], snapshot: int | None) 
 
 
 def _value(rule: CompiledRule, value: Any) -> Any:
-    return number(round(value, 9)) if isinstance(value, float) and rule.kind == "value_sum" else number(value)
+    return round(value, 9) if rule.money and value is not None else number(value)
 
 
 def plain_alerts(

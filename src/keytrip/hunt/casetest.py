@@ -69,12 +69,14 @@ class _Bench:
         query = "select t, kt_time(t) from unnest(cast(? as varchar[])) as texts(t)"
         return dict(self.connection.execute(query, [texts]).fetchall())
 
-    def insert(self, table: str, row: _Row) -> None:
-        """Insert a row; what it leaves out is null."""
-        types = self.columns[table]
-        values = ", ".join(f"cast(? as {types[name]})" for name in row)
-        names = ", ".join(quote_name(name) for name in row)
-        self.connection.execute(f"insert into {quote_name(table)} ({names}) values ({values})", [*row.values()])
+    def insert(self, table: str, rows: Sequence[_Row]) -> None:
+        """Insert rows; what they leave out is null."""
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        one = ", ".join(f"cast(? as {self.columns[table][name]})" for name in names)
+        places = ", ".join([f"({one})"] * len(rows))
+        columns = ", ".join(quote_name(name) for name in names)
+        values = [row.get(name) for row in rows for name in names]
+        self.connection.execute(f"insert into {quote_name(table)} ({columns}) values {places}", values)
 
 
 @dataclass(frozen=True)
@@ -182,12 +184,13 @@ def _load(bench: _Bench, trial: _Trial) -> None:
     for table, rows in trial.rows.items():
         if table not in bench.columns:
             raise ContentError(f"no job makes the table {table!r}", hint="name one of the tables of baselines/")
-        for row in rows:
-            unknown = next((name for name in row if name not in bench.columns[table]), None)
-            if unknown is not None:
-                hint = "one of: " + ", ".join(bench.columns[table])
-                raise ContentError(f"{table.removesuffix(_RECORDS)} has no column {unknown!r}", hint=hint)
-            bench.insert(table, row)
+        known = bench.columns[table]
+        unknown = next((name for row in rows for name in row if name not in known), None)
+        if unknown is not None:
+            hint = "one of: " + ", ".join(known)
+            raise ContentError(f"{table.removesuffix(_RECORDS)} has no column {unknown!r}", hint=hint)
+        if any(rows):
+            bench.insert(table, rows)
 
 
 def _groups(bench: _Bench, sql: str) -> list[_Row]:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from keytrip.baselines.jobs import Partial, columns_needed, job_inputs, partial_name, partials_of
 from keytrip.baselines.kinds import Job
-from keytrip.baselines.reduce import add_partials, drop_duplicates
+from keytrip.baselines.reduce import add_partials, columns_of, disputed, drop_duplicates
+from keytrip.baselines.segments import digest_of
 from keytrip.compile.compiled import CompiledRule
 from keytrip.errors import DataError
 from keytrip.hunt.alerts import Alert, counting_alerts, in_order, plain_alerts
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 HISTORY_DAYS = 30
 EVENTS = "kt_events"
 WAITING = "kt_waiting"
+# File number -> the last time in it, of files that hold undated records; None: they hold nothing else.
+Homes: TypeAlias = Mapping[int, datetime | None]
 
 
 @dataclass(frozen=True)
@@ -159,21 +163,16 @@ class _History:
         self.jobs = {table: request.jobs[table] for table in self.wanted}
         self.partials: list[Partial] = partials_of(self.jobs, self.wanted)
 
-    def where(self, table: str) -> str:
+    def where(self, homes: Homes) -> str:
         """SQL for the records of the window; undated ones belong to their file's last dated day."""
         window = f"timestamp >= timestamp '{self.start}' and timestamp < timestamp '{self.end}'"
-        row = self.con.execute(f"select count(*) from {table} where timestamp is null").fetchone()
-        if not row or not row[0]:
-            return window
-        files = self.con.execute(
-            f"select {FILE} from {table} group by all having max(timestamp) is null "
-            f"or (max(timestamp) >= timestamp '{self.start}' and max(timestamp) < timestamp '{self.end}')"
-        ).fetchall()
-        return f"{window} or (timestamp is null and {FILE} in ({', '.join(str(n) for (n,) in files) or 'null'}))"
+        files = [number for number, last in homes.items() if last is None or self.start <= last < self.end]
+        undated = f" or (timestamp is null and {FILE} in ({', '.join(map(str, files))}))" if files else ""
+        return window + undated
 
-    def add(self, table: str) -> None:
+    def add(self, table: str, homes: Homes) -> None:
         """Reduce the records of the window in `table`."""
-        add_partials(self.con, self.partials, f"(select * from {table} where {self.where(table)})")
+        add_partials(self.con, self.partials, f"(select * from {table} where {self.where(homes)})")
 
     def tables(self) -> set[str]:
         """Merge the partials into the tables that the rules need."""
@@ -199,15 +198,54 @@ def _read(con: duckdb.DuckDBPyConnection, request: HuntRequest, history: _Histor
         chunk_bytes=chunk_bytes(request.memory),
         tick=request.tick,
     )
-    for chunk in chunks(con, request.files, reading, report):
+    files = distinct_files(request.files)
+    homes: dict[int, datetime | None] = {}
+    for chunk in chunks(con, files, reading, report):
+        offset = report.files - len(chunk.files)
+        found = _homes(con) if history is not None else {}
         if chunk.identified:
-            append(con, WAITING, f"select * replace ({FILE} + {report.files - len(chunk.files)} as {FILE}) from {CHUNK}")
+            homes |= {number + offset: last for number, last in found.items()}
+            append(con, WAITING, _numbered(con, offset))
         else:
-            _take(con, CHUNK, request, history)
+            _take(con, CHUNK, request, history, found)
     if table_exists(con, WAITING):
-        drop_duplicates(con, WAITING)
-        _take(con, WAITING, request, history)
+        if not set(usage().fields) <= reading.columns and disputed(con, WAITING):
+            _read_disputed(con, files, reading, homes)
+        drop_duplicates(con, WAITING, homes)
+        _take(con, WAITING, request, history, homes)
         con.execute(f"drop table {WAITING}")
+
+
+def distinct_files(files: Sequence[InputFile]) -> list[InputFile]:
+    """Return files, of equal ones only the first: a file given twice counts once, as in a store."""
+    sizes = Counter(file.size for file in files)
+    return list({file.path if sizes[file.size] == 1 else digest_of(file.path): file for file in reversed(files)}.values())[::-1]
+
+
+def _homes(con: duckdb.DuckDBPyConnection) -> dict[int, datetime | None]:
+    """Return the last time of each of the chunk's files that has undated records; None: it has no other."""
+    sql = f"select {FILE}, max(timestamp) from {CHUNK} group by all having count(*) > count(timestamp)"
+    return dict(con.execute(sql).fetchall())
+
+
+def _numbered(con: duckdb.DuckDBPyConnection, offset: int) -> str:
+    """SQL for the chunk's records, their files numbered through the whole run."""
+    names = ", ".join(quote_name(name) for name in columns_of(con, CHUNK))
+    return f"select {names}, cast({FILE} as bigint) + {offset} as {FILE} from {CHUNK}"
+
+
+def _read_disputed(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], reading: Request, homes: Homes) -> None:
+    """Read whole the records between whose equal times the JSON decides, and put the right ones in their place."""
+    report = Report()
+    whole = replace(reading, columns=frozenset(usage().fields), tick=lambda _: None)
+    for chunk in chunks(con, files, whole, report):
+        sql = _numbered(con, report.files - len(chunk.files))
+        append(con, "kt_whole", f"select * from ({sql}) semi join kt_disputed using (source, request_id)")
+    drop_duplicates(con, "kt_whole", homes)
+    same = f"{WAITING}.source = d.source and {WAITING}.request_id = d.request_id"
+    con.execute(f"delete from {WAITING} using kt_disputed d where {same}")
+    con.execute(f"insert into {WAITING} by name select {', '.join(map(quote_name, columns_of(con, WAITING)))}, {FILE} from kt_whole")
+    con.execute("drop table kt_whole")
 
 
 def chunk_bytes(memory: str) -> int:
@@ -217,12 +255,13 @@ def chunk_bytes(memory: str) -> int:
     return max(2**24, int(float(digits or 0) * unit))
 
 
-def _take(con: duckdb.DuckDBPyConnection, table: str, request: HuntRequest, history: _History | None) -> None:
+def _take(
+    con: duckdb.DuckDBPyConnection, table: str, request: HuntRequest, history: _History | None, homes: Homes
+) -> None:
     """Reduce what is history, and keep the events that a window of the report can hold."""
     if history is not None:
-        history.add(table)
-    columns = [row[0] for row in con.execute(f"describe {table}").fetchall() if not row[0].startswith("kt_")]
-    kept = ", ".join(quote_name(c) for c in columns)
+        history.add(table, homes)
+    kept = ", ".join(quote_name(c) for c in columns_of(con, table))
     append(con, EVENTS, f"select {kept} from {table} where {_recent(request)}")
 
 
@@ -313,8 +352,6 @@ def _run(
     if request.until is not None:
         where.append(f"{stop} <= ?")
         parameters.append(midnight(request.until))
-    if rule.plain:
-        where = [w.replace("timestamp > ?", "timestamp >= ?").replace("timestamp <= ?", "timestamp < ?") for w in where]
     condition = f" where {' and '.join(where)}" if where else ""
     cursor = con.execute(f"select * from ({rule.sql}\n){condition}", parameters)
     columns = [d[0] for d in cursor.description or ()]
@@ -325,14 +362,16 @@ def _run(
 def _windows(con: duckdb.DuckDBPyConnection, request: HuntRequest, end: datetime | None) -> tuple[int, int]:
     """Return how many windows of rules with a baseline were left out for time, and how many were scored."""
     widths = {(rule.seconds, rule.offset) for rule in request.rules if rule.tables and rule.seconds}
-    if request.against.snapshot is None or end is None or not widths:
+    if end is None or not widths:
         return 0, 1
+    since, until = (f"timestamp '{midnight(day)}'" if day else "null" for day in (request.since, request.until))
     left_out = scored = 0
     for seconds, offset in widths:
-        window = f"floor((epoch(timestamp) - {offset}) / {seconds}) * {seconds} + {offset}"
+        start = f"floor((epoch_us(timestamp) - {offset}000000) / {seconds}000000) * {seconds} + {offset}"
         row = con.execute(
-            f"select count(distinct w) filter (w < epoch(cast(? as timestamp))), "
-            f"count(distinct w) filter (w >= epoch(cast(? as timestamp))) from (select {window} as w from usage)",
+            f"select count(*) filter (w < ?), count(*) filter (w >= ?) from ("
+            f"select distinct make_timestamp(cast({start} as bigint) * 1000000) as w from usage) "
+            f"where coalesce(w + to_seconds({seconds}) > {since}, true) and coalesce(w + to_seconds({seconds}) <= {until}, true)",
             [end, end],
         ).fetchone()
         left_out, scored = left_out + (row[0] if row else 0), scored + (row[1] if row else 0)

@@ -57,7 +57,7 @@ def _load(con: duckdb.DuckDBPyConnection, path: Path, table: str, job: Job) -> N
 
     columns = job.columns
     try:
-        present = _columns(con, path)
+        present = _columns(con, path, [*columns])
         missing = [c for c in job.table_key if c not in present]
         if missing:
             raise DataError(f"has no column {missing[0]!r}", place=Place(str(path)), hint="see `keytrip baseline export`")
@@ -76,11 +76,20 @@ def _cast(name: str, kind: str, present: Collection[str]) -> str:
     return f"cast({quote_name(name)} as {kind}) as {quote_name(name)}"
 
 
-def _columns(con: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+def _columns(con: duckdb.DuckDBPyConnection, path: Path, columns: list[str]) -> list[str]:
+    """Return the columns that a file has; an empty NDJSON is an empty table."""
     if path.suffix == ".csv":
         with path.open(encoding="utf-8-sig", newline="") as file:
             return next(csv.reader(file), [])
+    if path.suffix == ".ndjson":
+        return columns if path.stat().st_size == 0 else _members(con, path)
     return [row[0] for row in con.execute(f"describe select * from {_relation(path, [])}").fetchall()]
+
+
+def _members(con: duckdb.DuckDBPyConnection, path: Path) -> list[str]:
+    """Return the members that objects of an NDJSON file have."""
+    sql = "select distinct unnest(json_keys(json)) from read_json_objects(?, format = 'newline_delimited')"
+    return [name for (name,) in con.execute(sql, [str(path)]).fetchall()]
 
 
 def _relation(path: Path, header: Collection[str]) -> str:
@@ -93,7 +102,8 @@ def _relation(path: Path, header: Collection[str]) -> str:
             f"nullstr = '', allow_quoted_nulls = false, columns = {{{columns}}})"
         )
     if path.suffix == ".ndjson":
-        return f"read_json({text}, format = 'newline_delimited', convert_strings_to_integers = false, sample_size = -1)"
+        columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header)
+        return f"read_json({text}, format = 'newline_delimited', columns = {{{columns}}})"
     return f"read_parquet({text})"
 
 

@@ -4,47 +4,53 @@ from __future__ import annotations
 
 from keytrip.records.vocabulary import usage
 
-# SEMANTICS section 1: a date, then time, fraction and offset if there. A fast path takes the forms that logs really
-# have without a regular expression; everything else goes through the full pattern.
-_TIME = r"^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?$"
-_NUMBER = r"^-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?$"
-_FAST = ("____-__-__T__:__:__.______Z", "____-__-__T__:__:__.______+00:00", "____-__-__T__:__:__Z")
+# SEMANTICS section 1: a date, then time, fraction and offset if there. The forms that most logs have take a short way: a
+# mask fixes where each part is, and strptime takes nothing but digits there. Everything else meets the full pattern.
+_TIME = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?"
+_NUMBER = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
+_MASKS = {
+    "____-__-__T__:__:__.______Z": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "____-__-__T__:__:__Z": "%Y-%m-%dT%H:%M:%SZ",
+    "____-__-__T__:__:__.___Z": "%Y-%m-%dT%H:%M:%S.%fZ",
+    "____-__-__T__:__:__.______+00:00": "%Y-%m-%dT%H:%M:%S.%f+00:00",
+    "____-__-__T__:__:__+00:00": "%Y-%m-%dT%H:%M:%S+00:00",
+}
+_SHORT_WAY = "\n       ".join(f"when s like '{mask}' then kt_within(s, try_strptime(s, '{form}'))" for mask, form in _MASKS.items())
 
-# 10^11 splits seconds from milliseconds (SEMANTICS section 1); 38 digits hold any plausible number exactly.
+# 10^11 splits seconds from milliseconds (SEMANTICS section 1). 18 decimals hold what programs print; more are cut, since
+# a cast would round them up.
 MACROS = rf"""
 create or replace temp macro kt_range(t) as
   case when t >= timestamp '1970-01-01' and t < timestamp '2262-01-01' then t end;
 create or replace temp macro kt_epoch(x) as
   case when x >= 0 and x < 9300000000000
        then make_timestamp(cast(floor(case when x >= 100000000000 then x * 1000 else x * 1000000 end) as bigint)) end;
+create or replace temp macro kt_offset(z) as
+  case when substr(z, 2, 2) < '24' and right(z, 2) < '60'
+       then to_minutes((case when z[1] = '-' then -1 else 1 end)
+            * (cast(substr(z, 2, 2) as integer) * 60 + cast(right(z, 2) as integer))) end;
+create or replace temp macro kt_body(s) as case when substr(s, 12, 2) < '24' then try_cast(left(s, 26) as timestamp) end;
+create or replace temp macro kt_clock(s) as
+  case when strlen(s) = 10 then try_cast(s as timestamp)
+       when s like '%Z' then kt_body(left(s, strlen(s) - 1))
+       when substr(s, -6, 1) in ('+', '-') then kt_body(left(s, strlen(s) - 6)) - kt_offset(right(s, 6))
+       else kt_body(s) end;
 create or replace temp macro kt_slow_time(s) as
-  case when regexp_matches(s, '{_NUMBER}') then kt_epoch(try_cast(s as decimal(38, 12)))
-       when regexp_matches(s, '{_TIME}') and coalesce(nullif(substr(s, 12, 2), ''), '00') < '24'
-       then try_cast(regexp_extract(s, '{_TIME}', 1) || ' ' || coalesce(nullif(regexp_extract(s, '{_TIME}', 2), ''), '00:00')
-              || ':' || coalesce(nullif(regexp_extract(s, '{_TIME}', 3), ''), '00')
-              || '.' || left(regexp_extract(s, '{_TIME}', 4) || '000000', 6) as timestamp)
-            - kt_offset(regexp_extract(s, '{_TIME}', 5)) end;
-create or replace temp macro kt_cut(s, n) as
-  case when contains(s, ' ') or substr(s, 12, 2) > '23' then kt_slow_time(s) else try_cast(left(s, n) as timestamp) end;
-create or replace temp macro kt_time(s) as kt_range(
-  case when s like '{_FAST[0]}' then kt_cut(s, 26)
-       when s like '{_FAST[1]}' then kt_cut(s, 26)
-       when s like '{_FAST[2]}' then kt_cut(s, 19)
-       else kt_slow_time(s) end);
+  case when regexp_full_match(s, '{_TIME}') then kt_clock(s)
+       when regexp_full_match(s, '{_NUMBER}') then kt_epoch(try_cast(
+         case when strlen(s) > 28 then regexp_replace(s, '(\.\d{{18}})\d+$', '\1') else s end as decimal(38, 18))) end;
+create or replace temp macro kt_within(s, t) as case when s >= '1970' and s < '2262' then t end;
+create or replace temp macro kt_time(s) as
+  case {_SHORT_WAY}
+       else kt_range(kt_slow_time(s)) end;
 create or replace temp macro kt_double(s) as try_cast(s as double);
 create or replace temp macro kt_int(s) as
-  case when s is not null then coalesce(try_cast(s as bigint), try_cast(round(try_cast(s as double)) as bigint)) end;
+  coalesce(case when not regexp_matches(s, '[.eE]') then try_cast(s as bigint) end,
+           try_cast(try_cast(s as double) as bigint));
 create or replace temp macro kt_bad_number(s) as
   case when s is not null then not coalesce(isfinite(try_cast(s as double)), false) else false end;
 create or replace temp macro kt_bad_int(s) as
   case when s is not null then kt_int(s) is null else false end;
-"""
-_OFFSET = """
-create or replace temp macro kt_offset(z) as
-  case when z in ('', 'Z') then interval 0 minute
-       when substr(z, 2, 2) < '24' and substr(z, 5, 2) < '60'
-       then to_minutes((case when z[1] = '-' then -1 else 1 end)
-            * (cast(substr(z, 2, 2) as integer) * 60 + cast(substr(z, 5, 2) as integer))) end;
 """
 _V4 = r"(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V6 = r"([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?(::([0-9a-f]{1,4}(:[0-9a-f]{1,4})*)?)?"
@@ -76,7 +82,7 @@ create or replace temp macro kt_net(s) as
   case when contains(s, ':') then case when kt_is_v6(s) then kt_net6(s) end
        when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}') then regexp_extract(s, '^(.*)\.', 1) || '.0/24' end;
 """
-SETUP = _OFFSET + MACROS + _NETWORKS
+SETUP = MACROS + _NETWORKS
 
 
 def quote_name(name: str) -> str:

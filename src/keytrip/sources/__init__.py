@@ -7,18 +7,15 @@ from functools import cache
 from keytrip.errors import UsageError
 from keytrip.sources.base import Source
 
-_INFRASTRUCTURE = {"base", "files", "lines", "convert", "select", "passes", "read", "pricing", "secrets", "recognise"}
-
-
 @cache
 def all_sources() -> dict[str, Source]:
     """Return every source by name: each module of this folder that declares SOURCE."""
     import pkgutil
     from importlib import import_module
 
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _INFRASTRUCTURE)
-    found = (import_module(f"{__name__}.{name}").SOURCE for name in names)
-    return {source.name: source for source in found}
+    names = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    found = (getattr(import_module(f"{__name__}.{name}"), "SOURCE", None) for name in names)
+    return {source.name: source for source in found if source}
 
 
 def source_named(name: str) -> Source:

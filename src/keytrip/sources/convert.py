@@ -1,28 +1,39 @@
-"""Turns what the quick reader cannot take as it lies (packed files, arrays, plain lines, files with faults) into
-NDJSON in the work folder. A file that is not what it says it is, is refused by name."""
+"""Turns what the quick reader cannot take as it lies (plain lines, files with faults) into NDJSON in the work folder.
+A file that is not what it says it is, is refused by name."""
 
 from __future__ import annotations
 
-import csv
-import gzip
-import itertools
+import glob
 import re
-import shutil
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
 import orjson
 
 from keytrip.errors import DataError, Place
-from keytrip.sources.files import Form, InputFile
-from keytrip.sources.lines import MAX_LINE, Reject, convert_lines, parse
+from keytrip.sources.csv_rows import csv_records
+from keytrip.sources.files import InputFile
+from keytrip.sources.lines import (
+    JSON_REASONS,
+    LINE,
+    MAX_LINE,
+    LineReader,
+    Reject,
+    convert_lines,
+    json_line,
+    numbered,
+    parse,
+    reject,
+)
+from keytrip.sources.secrets import mask
+from keytrip.sources.streams import first_bytes, last_byte
 
-_BLOCK = 2**20
-# An array is parsed whole: beyond this size its elements go through DuckDB's streaming reader first.
-ARRAY_LIMIT = 64 * 2**20
+# One element of an array, or one object over several lines, may be this large.
+_ELEMENT_BYTES = 64 * 2**20
+_BROKEN = {b"\xff\xfe": "it is UTF-16; save it as UTF-8", b"\xfe\xff": "it is UTF-16; save it as UTF-8"}
 
 
 @dataclass(frozen=True)
@@ -30,17 +41,19 @@ class Prepared:
     """A file that DuckDB can read.
 
     Attributes:
-        file: The user's file.
+        file: The user's file, unpacked.
         path: What to read: the file itself or its converted copy.
-        form: `ndjson`, `csv` or `parquet`.
+        form: How to read it.
         numbered: Whether each record carries its line number.
+        longest: No line or element is longer than this, in bytes.
         rejects: What conversion set aside.
     """
 
     file: InputFile
     path: Path
-    form: Literal["ndjson", "csv", "parquet"]
+    form: Literal["ndjson", "array", "csv", "parquet"]
     numbered: bool = False
+    longest: int = 0
     rejects: tuple[Reject, ...] = field(default=())
 
 
@@ -53,247 +66,136 @@ class Workshop:
     line: str | None = None
 
 
-def spool(stream: IO[bytes], folder: Path) -> InputFile:
-    """Copy standard input into the work folder; its first byte decides between records and a table."""
-    path = folder / "stdin.ndjson"
-    with path.open("wb") as out:
-        shutil.copyfileobj(stream, out)
-    start = first_bytes(path).lstrip()[:1]
-    form: Form = "json" if start in {b"[", b"{"} else "text"
-    return InputFile(path, form, "", "standard input")
+@dataclass
+class _Out:
+    """Where records are written; it knows how many bytes there are, and the longest line."""
+
+    file: IO[bytes]
+    size: int = 0
+    longest: int = 0
+
+    def write(self, line: bytes) -> None:
+        """Write a line."""
+        self.size += self.file.write(line)
+        self.longest = max(self.longest, len(line))
 
 
-def first_bytes(path: Path, size: int = 4096) -> bytes:
-    """Return how a file begins, its byte order mark cut."""
-    with path.open("rb") as file:
-        return file.read(size).removeprefix(b"\xef\xbb\xbf")
+def convert(file: InputFile, workshop: Workshop, *, rewrite: bool = False) -> Prepared:
+    """Return an unpacked file as numbered NDJSON in the work folder.
 
-
-def quick(file: InputFile, workshop: Workshop) -> Prepared | None:
-    """Return the file as it lies if DuckDB can read it so, else None."""
-    if file.packing or (workshop.line and file.form == "text"):
-        return None
-    if file.form in {"csv", "parquet"}:
-        return Prepared(file, file.path, "csv" if file.form == "csv" else "parquet", numbered=file.form == "parquet")
-    if file.form == "ndjson":
-        return Prepared(file, file.path, "ndjson")
-    start = first_bytes(file.path, 2**16)
-    first = start.split(b"\n", 1)[0]
-    looks_like_lines = start.lstrip().startswith(b"{") and parse(first)[0] is not None
-    return Prepared(file, file.path, "ndjson") if looks_like_lines else None
-
-
-def unpack(file: InputFile, folder: Path) -> InputFile:
-    """Return the file decompressed into the work folder, or as it is when nothing packs it.
-
-    Raises:
-        DataError: It is broken, or not what its suffix says.
-    """
-    if not file.packing:
-        return file
-    path = folder / f"{_unique(folder)}.{file.form}"
-    try:
-        with opened(file) as source, path.open("wb") as out:
-            shutil.copyfileobj(source, out, _BLOCK)
-    except (OSError, EOFError, zlib.error) as error:
-        if getattr(error, "errno", None):
-            raise
-        path.unlink(missing_ok=True)
-        raise DataError(f"is no whole .{file.packing} file ({error})", place=Place(file.name)) from error
-    return replace(file, path=path, packing="")
-
-
-def opened(file: InputFile) -> IO[bytes]:
-    """Return a stream of a file's content, decompressed."""
-    if not file.packing:
-        return file.path.open("rb")
-    if file.packing == "gz":
-        return gzip.open(file.path, "rb")
-    import zstandard
-
-    return _ZstdFile(zstandard, file.path)  # type: ignore[return-value]
-
-
-class _ZstdFile:
-    """A zstd stream to read from; a frame that ends early is an EOFError (the library would just stop)."""
-
-    def __init__(self, zstandard: Any, path: Path) -> None:
-        self._raw = path.open("rb")
-        self._errors = zstandard.ZstdError
-        self._new = zstandard.ZstdDecompressor().decompressobj
-        self._frame = self._new()
-        self._fresh = True
-
-    def __enter__(self) -> _ZstdFile:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._raw.close()
-
-    def read(self, size: int) -> bytes:
-        """Return the next decompressed bytes, empty only at the end."""
-        while block := self._raw.read(size):
-            data = b"".join(self._feed(block))
-            if data:
-                return data
-        if not self._fresh:
-            raise EOFError("it ends in the middle")
-        return b""
-
-    def _feed(self, block: bytes) -> Iterator[bytes]:
-        try:
-            while block:
-                self._fresh = False
-                yield self._frame.decompress(block)
-                block = self._frame.unused_data if self._frame.eof else b""
-                if self._frame.eof:
-                    self._frame, self._fresh = self._new(), True
-        except self._errors as error:
-            raise EOFError(str(error)) from error
-
-
-def _unique(folder: Path) -> str:
-    return f"part-{len(list(folder.iterdir())):06d}"
-
-
-def convert(file: InputFile, workshop: Workshop) -> Prepared:
-    """Return the file as numbered NDJSON in the work folder.
+    Args:
+        file: The file.
+        workshop: Where to, and what is too long.
+        rewrite: Write every record anew (a name that comes twice is kept once, with its last value).
 
     Raises:
         DataError: It holds not one record and at least one fault, or is broken.
     """
-    plain = unpack(file, workshop.folder)
-    path = workshop.folder / f"{_unique(workshop.folder)}.numbered.ndjson"
-    with plain.path.open("rb") as source, path.open("wb") as out:
-        rejects = _convert_into(plain, source, out, workshop)
-        empty = out.tell() == 0
-    if plain.path != file.path:
-        plain.path.unlink()
-    if empty and rejects:
-        path.unlink()
-        raise DataError(
-            f"not one record can be read: line {rejects[0].line} {rejects[0].reason}",
-            place=Place(file.name),
-            hint="is its suffix right?",
-        )
-    return Prepared(file, path, "ndjson", numbered=True, rejects=tuple(rejects))
+    with tempfile.NamedTemporaryFile(dir=workshop.folder, suffix=".numbered.ndjson", delete=False) as target:
+        out = _Out(target)
+        rejects = _convert_into(file, out, workshop, rewrite=rewrite)
+    if not out.size and rejects and not any(r.reason in JSON_REASONS for r in rejects):
+        first = rejects[0]
+        hint = _BROKEN.get(first_bytes(file.path, 2), "is its suffix right?")
+        raise DataError(f"not one record can be read: line {first.line} {first.reason}", place=Place(file.name), hint=hint)
+    return Prepared(file, Path(target.name), "ndjson", numbered=True, longest=out.longest, rejects=tuple(rejects))
 
 
-def _convert_into(file: InputFile, source: IO[bytes], out: IO[bytes], workshop: Workshop) -> list[Reject]:
+def _convert_into(file: InputFile, out: _Out, workshop: Workshop, *, rewrite: bool) -> list[Reject]:
     if file.form == "csv":
-        return _convert_elements(_csv_rows(file), out, file.name)
-    start = first_bytes(file.path, 2**16).lstrip()
-    if file.form in {"json", "text"} and start.startswith(b"["):
-        return _convert_elements(_array(file), out, file.name)
-    if file.form == "json" and parse(start.split(b"\n", 1)[0])[0] is None and _whole(file) is not None:
-        return _convert_elements(enumerate([_whole(file)], 1), out, file.name)
-    reader = _line_reader(workshop.line) if workshop.line and file.form == "text" else None
-    return convert_lines(source, out, file.name, workshop.max_line, reader)
+        return _convert_rows(file, out, workshop)
+    start = first_bytes(file.path)
+    if is_array(file, start):
+        return _convert_elements(_elements(file), out, file.name, rewrite=rewrite)
+    if file.form == "json" and (whole := _whole(file, start)) is not None:
+        return _convert_elements(iter([whole]), out, file.name, rewrite=rewrite)
+    take = _line_reader(workshop.line, rewrite=rewrite) if file.form == "text" else _json_reader(rewrite=rewrite)
+    with file.path.open("rb") as source:
+        return convert_lines(source, out, file.name, workshop.max_line, take)
 
 
-def _convert_elements(elements: Iterable[tuple[int, object]], out: IO[bytes], name: str) -> list[Reject]:
-    rejects = []
-    for number, element in elements:
-        text = orjson.dumps(element) if isinstance(element, dict) else b"null"
-        record, reason = parse(text)
-        if record is None:
-            rejects.append(Reject(name, number, reason, ""))
+def _convert_rows(file: InputFile, out: _Out, workshop: Workshop) -> list[Reject]:
+    rejects: list[Reject] = []
+    for number, record, start in csv_records(file, workshop.max_line):
+        if isinstance(record, str):
+            rejects.append(reject(file.name, number, record, start))
         else:
-            out.write(orjson.dumps({"kt_line": number, **record}) + b"\n")
+            out.write(orjson.dumps({**record, LINE: number}) + b"\n")
     return rejects
 
 
-def _whole(file: InputFile) -> object | None:
-    if file.size > ARRAY_LIMIT:
+def is_array(file: InputFile, start: bytes) -> bool:
+    """Whether a file that begins with `start` is a JSON array: plain log lines may begin with a bracket too."""
+    pattern = rb"\s*\[" if file.form == "json" else rb"\s*\[\s*[{\]]"
+    return file.form in {"json", "text"} and bool(re.match(pattern, start))
+
+
+def _convert_elements(elements: Iterator[bytes], out: _Out, name: str, *, rewrite: bool) -> list[Reject]:
+    rejects: list[Reject] = []
+    for number, element in enumerate(elements, 1):
+        text, reason = json_line(element, rewrite=rewrite)
+        if text is None:
+            rejects.append(reject(name, number, reason, element))
+        else:
+            out.write(numbered(text.replace(b"\n", b" ").replace(b"\r", b" "), number))
+    return rejects
+
+
+def _whole(file: InputFile, start: bytes) -> bytes | None:
+    """One object over several lines."""
+    first = start.lstrip().split(b"\n", 1)[0]
+    if not first.startswith(b"{") or parse(first)[0] is not None or file.size > _ELEMENT_BYTES:
         return None
-    try:
-        value = orjson.loads(file.path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError:
-        return None
-    return value if isinstance(value, dict) else None
+    text = first_bytes(file.path, _ELEMENT_BYTES).strip()
+    return text if b"\n" in text and json_line(text)[0] is not None else None
 
 
-def _array(file: InputFile) -> Iterator[tuple[int, object]]:
-    """Yield (number from 1, element) of a JSON array."""
-    if file.size > ARRAY_LIMIT:
-        yield from enumerate(_streamed(file), 1)
-        return
-    try:
-        values = orjson.loads(file.path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise DataError(f"is no JSON array ({error})", place=Place(file.name)) from error
-    yield from enumerate(values, 1)
-
-
-def _streamed(file: InputFile) -> Iterator[object]:
+def _elements(file: InputFile) -> Iterator[bytes]:
+    """Yield the elements of a JSON array as they are written."""
     import duckdb
 
+    if last_byte(file.path) != b"]":  # DuckDB takes an array that ends after a comma
+        raise DataError("is no JSON array (it does not end with a bracket)", place=Place(file.name))
     con = duckdb.connect()
     try:
         rows = con.execute(
-            "select json from read_json_objects(?, format = 'array', maximum_object_size = 67108864)", [str(file.path)]
+            "select json from read_json_objects(?, format = 'array', compression = 'none', maximum_object_size = ?)",
+            [glob.escape(str(file.path)), max(min(file.size, _ELEMENT_BYTES), 2**24)],
         )
         while batch := rows.fetchmany(1000):
-            for (text,) in batch:
-                yield orjson.loads(text)
-    except (duckdb.Error, orjson.JSONDecodeError) as error:
-        raise DataError(f"is no JSON array ({str(error).splitlines()[0]})", place=Place(file.name)) from error
+            yield from (text.encode() for (text,) in batch)
+    except duckdb.Error as error:
+        raise DataError(f"is no JSON array ({told(error, file)})", place=Place(file.name)) from error
     finally:
         con.close()
 
 
-def csv_header(path: Path) -> list[str]:
-    """Return a CSV file's column names; empty for an empty file.
-
-    Raises:
-        DataError: Its first line is no header.
-    """
-    start = first_bytes(path, 2**16)
-    try:
-        row = next(csv.reader(itertools.islice(start.decode("utf-8", "strict").splitlines(keepends=True), 1)), [])
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"is no CSV ({error})", place=Place(str(path))) from error
-    return row
+def told(error: Exception, file: InputFile) -> str:
+    """Return DuckDB's first line on a file, without its prefix, the work folder's paths and any secret."""
+    line = re.sub(r"^([A-Z]\w* )+Error: ", "", (str(error).splitlines() or [type(error).__name__])[0])
+    line = re.sub(r" (in|while reading) file \"[^\"]*\"", "", line.replace(str(file.path), file.name))
+    return mask(line)[:200]
 
 
-def _csv_rows(file: InputFile) -> Iterator[tuple[int, object]]:
-    """Yield (line, record or a text that is none) of a CSV; the line is the one that its row begins on."""
-    csv.field_size_limit(MAX_LINE)
-    with file.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as source:
-        rows = csv.reader(source, strict=True)
-        header = next(rows, [])
-        while True:
-            line = rows.line_num + 1
-            try:
-                row = next(rows)
-            except StopIteration:
-                return
-            except csv.Error:
-                yield line, None
-                continue
-            yield line, _csv_record(header, row)
+def _json_reader(*, rewrite: bool) -> LineReader:
+    return lambda line: json_line(line, rewrite=rewrite)
 
 
-def _csv_record(header: list[str], row: list[str]) -> object:
-    if len(row) != len(header) or any("\udc80" <= c <= "\udcff" for cell in row for c in cell if c > "\ud7ff"):
-        return None
-    return {name: cell or None for name, cell in zip(header, row, strict=True)}
-
-
-def _line_reader(pattern: str) -> Callable[[bytes], tuple[bytes | None, str]]:
+def _line_reader(pattern: str | None, *, rewrite: bool) -> LineReader:
+    if pattern is None:
+        return _json_reader(rewrite=rewrite)
     expression = re.compile(pattern)
 
     def read(line: bytes) -> tuple[bytes | None, str]:
         if line.lstrip().startswith(b"{"):
-            record, reason = parse(line)
-            return (line if record is not None else None), reason
+            return json_line(line, rewrite=rewrite)
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:
             return None, f"is not UTF-8 (byte {error.start + 1})"
+        if "\0" in text:
+            return None, "holds a NUL"
         match = expression.fullmatch(text)
-        if match is None or "\0" in text:
-            return None, "is no line of this log"
-        return orjson.dumps(match.groupdict()), ""
+        return (orjson.dumps(match.groupdict()), "") if match else (None, "is no line of this log")
 
     return read

@@ -5,18 +5,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import IO, Any
 
 import orjson
 
+from keytrip.sources.secrets import mask
+from keytrip.sources.streams import BOM
+
 LINE = "kt_line"
 MAX_LINE = 16 * 2**20
+NO_OBJECT = "is JSON, but no object"
+ESCAPED_NUL = r"holds a NUL (\u0000)"
+# A file whose every line has one of these is JSON all the same.
+JSON_REASONS = frozenset({NO_OBJECT, ESCAPED_NUL})
+_NUL = "holds a NUL"
 _BLOCK = 2**20
-_BOM = b"\xef\xbb\xbf"
 _SHOWN = 300
+_LINE_BYTES = LINE.encode()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Reject:
     """One thing that was no record.
 
@@ -33,35 +42,43 @@ class Reject:
     text: str
 
 
-def raw_lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes | None, bytes]]:
-    """Yield (number, line without its end or None if over `limit` bytes, beginning), never holding more than limit."""
-    number, rest = 0, b""
+LineReader = Callable[[bytes], tuple[bytes | None, str]]
+
+
+def reject(file: str, line: int, reason: str, start: bytes) -> Reject:
+    """Return what is set aside: `start` cut, its secrets masked, its NULs written out."""
+    # masked before it is cut: the cut could leave so little of a key that it is not recognised
+    text = mask(start[: 4 * _SHOWN].decode("utf-8", "replace"))[:_SHOWN]
+    return Reject(file, line, reason, text.replace("\0", "\\0"))
+
+
+def numbered_lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
+    """Yield (number from 1, line without its end); a line over `limit` bytes comes cut to a little more than that."""
+    number = 0
     while block := file.readline(limit + 2):
         number += 1
         if number == 1:
-            block = block.removeprefix(_BOM)
+            block = block.removeprefix(BOM)
         whole = block.endswith(b"\n")
         line = block.rstrip(b"\r\n") if whole else block
         if len(line) > limit:
             while not whole and (rest := file.readline(_BLOCK)):
                 whole = rest.endswith(b"\n")
-            yield number, None, line[:_SHOWN]
-        else:
-            yield number, line, line[:_SHOWN]
+        yield number, line
 
 
 def parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
     """Return (record, "") or (None, why it is none)."""
     if b"\0" in line:
-        return None, "holds a NUL"
+        return None, _NUL
     try:
         record = orjson.loads(line)
     except orjson.JSONDecodeError as error:
         return None, _json_reason(line, str(error))
     if not isinstance(record, dict):
-        return None, "is JSON, but no object"
+        return None, NO_OBJECT
     if b"\\u0000" in line and "\0" in "".join(_texts(record)):
-        return None, "holds a NUL"
+        return None, ESCAPED_NUL
     return record, ""
 
 
@@ -70,9 +87,12 @@ def _json_reason(line: bytes, message: str) -> str:
         line.decode("utf-8")
     except UnicodeDecodeError as error:
         return f"is not UTF-8 (byte {error.start + 1})"
-    if "Recursion" in message or "recursion" in message:
-        return "is nested too deeply"
+    if "depth" in message or "ecursion" in message:
+        return _TOO_DEEP
     return f"is not JSON ({message.split(': line')[0]})"
+
+
+_TOO_DEEP = "is nested too deeply"
 
 
 def _texts(value: object) -> Iterator[str]:
@@ -87,48 +107,58 @@ def _texts(value: object) -> Iterator[str]:
             waiting += value
 
 
+@cache
+def _deep_check() -> Callable[[str], bool]:
+    """DuckDB's parser, which the quick reader uses, has no limit on depth: both must take the same lines."""
+    import duckdb
+
+    con = duckdb.connect()
+    return lambda text: bool((con.execute("select json_valid(?)", [text]).fetchone() or (False,))[0])
+
+
+def json_line(line: bytes, *, rewrite: bool = False) -> tuple[bytes | None, str]:
+    """Return (the line, "") if it is a record, else (None, why it is none).
+
+    Args:
+        line: What should be a JSON object.
+        rewrite: Write the record anew, so that a name that comes twice is there once, with its last value.
+    """
+    record, reason = parse(line)
+    if record is None:
+        deep = reason == _TOO_DEEP and line.lstrip().startswith(b"{") and not rewrite
+        if deep and _LINE_BYTES not in line and b"\\u0000" not in line and _deep_check()(line.decode()):
+            return line, ""
+        return None, reason
+    if rewrite or _LINE_BYTES in line:
+        record.pop(LINE, None)
+        return orjson.dumps(record), ""
+    return line, ""
+
+
 def numbered(line: bytes, number: int) -> bytes:
     """Return a JSON object's text with its line number as first member."""
     body = line.strip()[1:].lstrip()
-    return b'{"%s":%d%s%s\n' % (LINE.encode(), number, b"" if body.startswith(b"}") else b",", body)
+    return b'{"%s":%d%s%s\n' % (_LINE_BYTES, number, b"" if body.startswith(b"}") else b",", body)
 
 
-def convert_lines(
-    file: IO[bytes],
-    out: IO[bytes],
-    name: str,
-    limit: int = MAX_LINE,
-    reader: Callable[[bytes], tuple[bytes | None, str]] | None = None,
-) -> list[Reject]:
+def convert_lines(file: IO[bytes], out: IO[bytes], name: str, limit: int, take: LineReader) -> list[Reject]:
     """Write each record of `file` to `out` as numbered NDJSON; return what was none.
 
     Args:
-        file: Lines of JSON, or of text that `reader` turns into JSON.
+        file: Lines of JSON, or of text that `take` turns into JSON.
         out: Where the records go.
         name: What messages call the file.
         limit: Longest line in bytes.
-        reader: Turns a line into (a JSON object's text, "") or (None, reason).
+        take: Turns a line into (a JSON object's text, "") or (None, reason).
     """
-    take = reader or _json_line
     rejects: list[Reject] = []
-    for number, line, start in raw_lines(file, limit):
-        if line is None:
-            rejects.append(_reject(name, number, f"is longer than {limit} bytes", start))
-        elif line.strip():
+    for number, line in numbered_lines(file, limit):
+        if len(line) > limit:
+            rejects.append(reject(name, number, f"is longer than {limit} bytes", line))
+        elif not line.isspace() and line:
             text, reason = take(line)
             if text is None:
-                rejects.append(_reject(name, number, reason, start))
+                rejects.append(reject(name, number, reason, line))
             else:
                 out.write(numbered(text, number))
     return rejects
-
-
-def _json_line(line: bytes) -> tuple[bytes | None, str]:
-    record, reason = parse(line)
-    return (line if record is not None else None), reason
-
-
-def _reject(name: str, number: int, reason: str, start: bytes) -> Reject:
-    from keytrip.sources.secrets import mask
-
-    return Reject(name, number, reason, mask(start.decode("utf-8", "replace").replace("\0", "\\0")))

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
 
-import orjson
-
-from keytrip.errors import UsageError
+from keytrip.errors import DataError, Place, UsageError
 from keytrip.sources import all_sources
 from keytrip.sources.base import Source
-from keytrip.sources.convert import opened
+from keytrip.sources.convert import is_array
 from keytrip.sources.files import InputFile
-from keytrip.sources.lines import parse
+from keytrip.sources.lines import MAX_LINE, parse
+from keytrip.sources.streams import start_of
 
-_SAMPLE = 20
+_FILES = 5
+_RECORDS = 20
 _START = 2**20
+_TEXT = "kt_text"
 
 
 def recognise(files: Sequence[InputFile]) -> Source:
@@ -26,18 +29,19 @@ def recognise(files: Sequence[InputFile]) -> Source:
 
     Raises:
         UsageError: None fits, or more than one does.
+        DataError: A file is not what its suffix says.
     """
-    samples = [record for file in files[:5] for record in islice(sample(file), _SAMPLE)]
+    samples = [record for file in files[:_FILES] for record in islice(sample(file), _RECORDS)]
     if not samples:
         raise UsageError("no record shows which source wrote this", hint=_names())
-    fitting = [s for s in all_sources().values() if all(_fits(s, record) for record in samples)]
-    if not fitting:
-        fitting = [s for s in all_sources().values() if any(_fits(s, record) for record in samples)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if fitting:
-        raise UsageError("fits more than one source: " + ", ".join(s.name for s in fitting), hint="say --source")
-    raise UsageError("the source was not recognised", hint=_names())
+    scores = {name: sum(_fits(source, record) for record in samples) for name, source in all_sources().items()}
+    best = max(scores.values())
+    fitting = [name for name, score in scores.items() if score == best]
+    if not best:
+        raise UsageError("the source was not recognised", hint=_names())
+    if len(fitting) > 1:
+        raise UsageError("fits more than one source: " + ", ".join(fitting), hint="say --source")
+    return all_sources()[fitting[0]]
 
 
 def _names() -> str:
@@ -45,48 +49,76 @@ def _names() -> str:
 
 
 def _fits(source: Source, record: Mapping[str, Any]) -> bool:
-    if "kt_text" in record:
-        return bool(source.line and re.fullmatch(source.line, record["kt_text"]))
+    if _TEXT in record:
+        return bool(source.line and re.fullmatch(source.line, record[_TEXT]))
     return source.recognise(record)
 
 
 def sample(file: InputFile) -> Iterator[Mapping[str, Any]]:
-    """Yield the first records of a file; a plain line is `{"kt_text": line}`."""
+    """Yield the first records of a file; a plain line is `{"kt_text": line}`.
+
+    Raises:
+        DataError: The file is not what its suffix says.
+    """
     if file.form == "parquet":
-        yield from _parquet_sample(file)
-        return
-    with opened(file) as stream:
-        start = stream.read(_START).removeprefix(b"\xef\xbb\xbf")
-    text = start.decode("utf-8", "replace")
+        return iter(() if file.packing else _parquet_sample(file))
+    start = start_of(file, _START)
+    if len(start) == _START and b"\n" not in start:
+        start = start_of(file, MAX_LINE)
     if file.form == "csv":
-        yield from csv.DictReader(text.splitlines())
-    elif start.lstrip().startswith((b"[", b"{")):
-        yield from _json_sample(start)
-    else:
-        yield from ({"kt_text": line} for line in text.splitlines() if line.strip())
+        return _csv_sample(start)
+    if is_array(file, start):
+        return _array_sample(start)
+    return _line_sample(file, start)
 
 
-def _json_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
-    lines = [record for line in start.split(b"\n") if (record := parse(line)[0])]
-    if lines:
-        yield from lines
-        return
+def _csv_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
+    csv.field_size_limit(MAX_LINE)
     try:
-        whole = orjson.loads(start)
-    except orjson.JSONDecodeError:
+        yield from csv.DictReader(io.StringIO(start.decode("utf-8", "replace"), newline=""))
+    except csv.Error:
         return
-    yield from (r for r in (whole if isinstance(whole, list) else [whole]) if isinstance(r, dict))
+
+
+def _line_sample(file: InputFile, start: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield records, and plain lines where there may be some. A last line that was cut is none."""
+    found = False
+    for line in start.split(b"\n"):
+        record, _ = parse(line)
+        if record is not None:
+            found = True
+            yield record
+        elif file.form == "text" and line.strip():
+            yield {_TEXT: line.rstrip(b"\r").decode("utf-8", "replace")}
+    if not found and file.form == "json" and (whole := parse(start)[0]) is not None:
+        yield whole
+
+
+def _array_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
+    """Yield the objects of an array of which only the beginning may be there."""
+    text = start.decode("utf-8", "replace").lstrip()
+    decoder, place = json.JSONDecoder(), 1
+    try:
+        while place < len(text):
+            place += len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
+            value, place = decoder.raw_decode(text, place)
+            if isinstance(value, dict):
+                yield value
+    except (ValueError, RecursionError):
+        return
 
 
 def _parquet_sample(file: InputFile) -> Iterator[Mapping[str, Any]]:
+    import glob
+
     import duckdb
 
     con = duckdb.connect()
     try:
-        cursor = con.execute("select * from read_parquet(?) limit 1", [str(file.path)])
+        cursor = con.execute("select * from read_parquet(?) limit 1", [glob.escape(str(file.path))])
         names = [d[0] for d in cursor.description or ()]
         yield from (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
-    except duckdb.Error:
-        return
+    except duckdb.Error as error:
+        raise DataError("cannot be read as Parquet", place=Place(file.name)) from error
     finally:
         con.close()

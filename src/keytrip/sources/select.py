@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Collection, Sequence
+from itertools import groupby
 from pathlib import Path
 
 from keytrip.records.sql import quote_name, quote_text
 from keytrip.records.vocabulary import Field, usage
 from keytrip.sources.base import Source
-from keytrip.sources.convert import Prepared, csv_header
+from keytrip.sources.convert import Prepared
+from keytrip.sources.csv_rows import quick_header
 from keytrip.sources.lines import LINE
 from keytrip.sources.secrets import SECRET
 
@@ -16,17 +19,18 @@ from keytrip.sources.secrets import SECRET
 ALWAYS = ("timestamp", "key_id", "request_id")
 FLAGS = "kt_flags"
 FILE = "kt_file"
+REASON = "kt_reason"
 BAD, COLON, SECRETS, UNPRICED, IDENTIFIED = 1, 2, 4, 8, 16
-# Room for the largest line beyond the default limit, so that a long line reaches the check and not DuckDB's own limit.
-_OBJECT_BYTES = 2**26
+# DuckDB's least: each thread takes a buffer of twice as much, so more is asked for only where a line needs it.
+_OBJECT_BYTES = 2**24
 _SMALLEST = "(-9223372036854775808)"
 _SHORTEST = 18  # a prefix of two characters and 16 of the key, as SECRET demands
 
 
 def relation(files: Sequence[Prepared], source: Source) -> str:
-    """Return a FROM item that has each of the source's members as a column; several files only if quick NDJSON."""
-    if files[0].form == "ndjson":
-        raw = _ndjson(files, source)
+    """Return a FROM item that has each of the source's members as a column; several files only if quick JSON."""
+    if files[0].form in {"ndjson", "array"}:
+        raw = _json(files, source)
     else:
         raw = _csv(files[0], source) if files[0].form == "csv" else _parquet(files[0], source)
     lets = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in source.lets.items())
@@ -34,22 +38,27 @@ def relation(files: Sequence[Prepared], source: Source) -> str:
 
 
 def _literal(path: Path) -> str:
-    """DuckDB reads * ? [ in a path as a pattern: put the special characters into a class of their own."""
-    return quote_text("".join(f"[{c}]" if c in "*?[" else c for c in str(path)))
+    """DuckDB reads * ? [ in a path as a pattern."""
+    return quote_text(glob.escape(str(path)))
 
 
-def _ndjson(files: Sequence[Prepared], source: Source) -> str:
+def _object_bytes(files: Sequence[Prepared]) -> int:
+    return max(_OBJECT_BYTES, *(p.longest for p in files))
+
+
+def _json(files: Sequence[Prepared], source: Source) -> str:
     paths = ", ".join(_literal(p.path) for p in files)
     types = dict.fromkeys(source.members, "VARCHAR") | {LINE: "BIGINT"} if files[0].numbered else source.members
     columns = ", ".join(f"{quote_name(name)}: {quote_text(kind)}" for name, kind in types.items())
+    form = "newline_delimited" if files[0].form == "ndjson" else "array"
     return (
-        f"read_json([{paths}], format = 'newline_delimited', filename = true, compression = 'none', "
-        f"maximum_object_size = {_OBJECT_BYTES}, columns = {{{columns}}})"
+        f"read_json([{paths}], format = '{form}', filename = true, compression = 'none', "
+        f"maximum_object_size = {_object_bytes(files)}, columns = {{{columns}}})"
     )
 
 
 def _csv(prepared: Prepared, source: Source) -> str:
-    header = csv_header(prepared.path)
+    header = quick_header(prepared.path) or []
     columns = ", ".join(f"{quote_text(name)}: 'VARCHAR'" for name in header)
     known = ", ".join(
         f"nullif({quote_name(m)}, '') as {quote_name(m)}" if m in header else f"null::varchar as {quote_name(m)}"
@@ -58,7 +67,8 @@ def _csv(prepared: Prepared, source: Source) -> str:
     return (
         f"(select {known} from read_csv({_literal(prepared.path)}, header = true, auto_detect = false, delim = ',', "
         f"quote = '\"', escape = '\"', strict_mode = true, null_padding = false, compression = 'none', "
-        f"max_line_size = {_OBJECT_BYTES}, columns = {{{columns}}}))"
+        f"max_line_size = {_object_bytes([prepared])}, buffer_size = {2 * _object_bytes([prepared])}, "
+        f"columns = {{{columns}}}))"
     )
 
 
@@ -71,6 +81,8 @@ def _parquet(prepared: Prepared, source: Source) -> str:
     con.close()
     types = {row[0]: row[1] for row in described}
     known = ", ".join(f"{_as_text(m, types)} as {quote_name(m)}" for m in source.members)
+    if "file_row_number" in types:  # a column of the user's: DuckDB would refuse to add its own
+        return f"(select {known}, row_number() over () as {LINE} from read_parquet({path}))"
     return f"(select {known}, file_row_number + 1 as {LINE} from read_parquet({path}, file_row_number = true))"
 
 
@@ -93,14 +105,23 @@ def _typed(text: str, field: Field) -> str:
     return f"coalesce({value}, {field.default})" if field.default is not None else value
 
 
-def column_sql(name: str, source: Source) -> str:
-    """Return the typed SQL of one canonical column of `source` (null where the source cannot know it)."""
+def column_sql(name: str, source: Source, *, typed: bool = False) -> str:
+    """Return the typed SQL of one canonical column of `source` (null where the source cannot know it).
+
+    Args:
+        name: The canonical field.
+        source: How it maps.
+        typed: Whether number members are numbers already, not text.
+    """
     field = usage().fields[name]
     if name == "source" and "source" not in source.fields:
         return quote_text(source.name)
     if name == "source":
         return f"coalesce({source.fields['source']}, {quote_text(source.name)})"
-    return _typed(source.fields.get(name, "null::varchar"), field)
+    text = source.fields.get(name, "null::varchar")
+    if typed and field.numeric and _is_member(text, source):
+        return text if field.default is None else f"coalesce({text}, {field.default})"
+    return _typed(text, field)
 
 
 def _bad(name: str, source: Source) -> str | None:
@@ -154,8 +175,9 @@ def _typed_bads(source: Source) -> list[str]:
     return bads
 
 
-def _typed_form(prepared: Prepared) -> bool:
-    return prepared.form == "ndjson" and not prepared.numbered
+def typed_form(prepared: Prepared) -> bool:
+    """Whether a file is read quickly: its members typed, without line numbers, several in one SELECT."""
+    return prepared.form in {"ndjson", "array"} and not prepared.numbered
 
 
 def _is_member(sql: str, source: Source) -> bool:
@@ -172,11 +194,12 @@ def select_sql(files: Sequence[tuple[int, Prepared]], source: Source, columns: C
     """
     first = files[0][1]
     wanted = [name for name in usage().fields if name in columns or name in ALWAYS]
-    parts = [f"{column_sql(name, source)} as {quote_name(name)}" for name in wanted]
+    typed = typed_form(first)
+    parts = [f"{column_sql(name, source, typed=typed)} as {quote_name(name)}" for name in wanted]
     parts.append(f"cast({_number(files)} as usmallint) as {FILE}")
-    parts.append(f"{_flags(source, columns, typed=_typed_form(first))} as {FLAGS}")
+    parts.append(f"{_flags(source, columns, typed=typed)} as {FLAGS}")
     if first.numbered:
-        parts += [LINE, f"{reason_sql(source)} as kt_reason"]
+        parts += [LINE, f"{reason_sql(source)} as {REASON}"]
     return f"select {', '.join(parts)} from {relation([p for _, p in files], source)}"
 
 
@@ -189,6 +212,10 @@ def _number(files: Sequence[tuple[int, Prepared]]) -> str:
 
 def batches(files: Sequence[Prepared]) -> list[list[tuple[int, Prepared]]]:
     """Return numbered files in groups that one SELECT can read."""
-    quick = [(n, p) for n, p in enumerate(files) if _typed_form(p)]
-    alone = [[(n, p)] for n, p in enumerate(files) if not _typed_form(p)]
-    return ([quick] if quick else []) + alone
+    quick = sorted(((n, p) for n, p in enumerate(files) if typed_form(p)), key=_form)
+    alone = [[(n, p)] for n, p in enumerate(files) if not typed_form(p)]
+    return [list(group) for _, group in groupby(quick, key=_form)] + alone
+
+
+def _form(numbered: tuple[int, Prepared]) -> str:
+    return numbered[1].form

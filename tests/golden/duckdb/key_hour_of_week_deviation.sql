@@ -11,7 +11,7 @@ with events as (
 select g."key_id", g.window_start, g.window_start + to_seconds(86400) as window_end, g.value, g.share, g.events, g.first_seen, g.last_seen, b1."days" as "baseline_key_requests_daily_days", b1."mean" as "baseline_key_requests_daily_mean", b1."mad" as "baseline_key_requests_daily_mad", b1."median" as "baseline_key_requests_daily_median", 'key_hour_of_week_deviation' as rule, 'medium' as level
 from groups g
 left join "key_requests_daily" b1 on g."key_id" = b1."key_id"
-where g.value >= 25
+where g.value >= 30
   and g.share > 0.4
   and exists (select 1 from "key_hours_of_week" m where m."key_id" = g."key_id")
-  and (coalesce(cast(g.value as double) > cast(0.0 as double), false) and (coalesce(cast(b1."days" as double) >= cast(14.0 as double), false) and coalesce((cast(b1."mean" as double) * cast(b1."days" as double)) >= cast(400.0 as double), false) and coalesce(cast(b1."mad" as double) <= (cast(0.25 as double) * cast(b1."median" as double)), false)))
+  and (coalesce(cast(g.value as double) > cast(0.0 as double), false) and (coalesce(cast(b1."days" as double) >= cast(14.0 as double), false) and coalesce((cast(b1."mean" as double) * cast(b1."days" as double)) >= cast(250.0 as double), false) and coalesce(cast(b1."mad" as double) <= (cast(1.0 as double) + (cast(0.25 as double) * cast(b1."median" as double))), false)))

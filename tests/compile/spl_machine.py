@@ -1,0 +1,349 @@
+"""Runs the part of SPL that keytrip writes, as Splunk's documentation describes it: no Splunk, but a second reading.
+
+It is strict where the documentation is silent: NOT over null, a null in max() or min(), an assigned fraction that
+Splunk would round (outside of exact()) are errors, so that a query which needs luck fails here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from ipaddress import ip_address, ip_network
+from typing import Any, TypeAlias
+
+Row: TypeAlias = dict[str, Any]
+Parsed: TypeAlias = Any
+_TOKEN = re.compile(
+    r"""\s*(?:(?P<text>"(?:\\.|[^"\\])*")|'(?P<quoted>[^']+)'|(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_]\w*)"""
+    r"""|(?P<sign>!=|<=|>=|[-+*/%.<>=(),]))"""
+)
+# loosest first; `where` and `eval` bind NOT tighter than AND, AND tighter than OR
+_LEVELS = (("OR",), ("AND",), ("=", "!=", "<", "<=", ">", ">="), ("+", "-", "."), ("*", "/", "%"))
+_COMPARE = {
+    "=": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+_ARITHMETIC = {"+": operator.add, "-": operator.sub, "*": operator.mul, "%": operator.mod, "/": operator.truediv}
+_NUMERIC = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
+
+
+class Unknown:
+    """A result that the documentation does not settle; it may meet false in an AND, and nothing else."""
+
+
+UNKNOWN = Unknown()
+
+
+def run(spl: str, events: Iterable[Row], lookups: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Return the rows of a compiled query over events (with `_time`) and lookup tables."""
+    body = re.sub(r"```.*?```", "", spl, flags=re.DOTALL).strip()
+    _, *commands = _split(body, "|")
+    rows = [dict(event) for event in events]
+    for command in commands:
+        name, _, rest = command.strip().partition(" ")
+        rows = _COMMANDS[name](rows, rest.strip(), lookups)
+    return rows
+
+
+def _split(text: str, mark: str) -> list[str]:
+    """Split where `mark` stands in no text and no parentheses."""
+    parts, depth, start = [], 0, 0
+    for match in re.finditer(r'"(?:\\.|[^"\\])*"|.', text, re.DOTALL):
+        depth += {"(": 1, ")": -1}.get(match[0], 0)
+        if match[0] == mark and depth == 0:
+            parts.append(text[start : match.start()])
+            start = match.end()
+    return [*parts, text[start:]]
+
+
+# -- expressions: parsed to tuples, then evaluated -------------------------------------------------------------------
+
+
+def parse(text: str) -> Parsed:
+    """Return the tree of an expression."""
+    tokens, at = [], 0
+    while text[at:].strip():
+        match = _TOKEN.match(text, at)
+        assert match, f"cannot read {text[at:]!r}"
+        tokens.append((match.lastgroup or "", match[match.lastgroup or 0]))
+        at = match.end()
+    tree, rest = _binary(tokens, 0)
+    assert not rest, f"cannot read behind {text!r}: {rest}"
+    return tree
+
+
+def _binary(tokens: list[tuple[str, str]], level: int) -> tuple[Parsed, list[tuple[str, str]]]:
+    if level == len(_LEVELS):
+        return _unary(tokens)
+    tree, tokens = _binary(tokens, level + 1)
+    while tokens and tokens[0][1] in _LEVELS[level] and tokens[0][0] in {"sign", "name"}:
+        sign = tokens[0][1]
+        right, tokens = _binary(tokens[1:], level + 1)
+        tree = ("binary", sign, tree, right)
+    return tree, tokens
+
+
+def _unary(tokens: list[tuple[str, str]]) -> tuple[Parsed, list[tuple[str, str]]]:
+    (kind, word), rest = tokens[0], tokens[1:]
+    match kind, word:
+        case "name", "NOT":
+            inner, rest = _unary(rest)
+            return ("not", inner), rest
+        case "sign", "-":
+            inner, rest = _unary(rest)
+            return ("binary", "-", ("value", 0), inner), rest
+        case "sign", "(":
+            inner, rest = _binary(rest, 0)
+            return inner, _past(rest, ")")
+        case "text", _:
+            return ("value", re.sub(r'\\(["\\])', r"\1", word[1:-1])), rest
+        case "number", _:
+            return ("value", float(word) if "." in word else int(word)), rest
+    called = kind == "name" and rest[:1] == [("sign", "(")]
+    return _call(word, rest[1:]) if called else (("field", word), rest)
+
+
+def _past(tokens: list[tuple[str, str]], sign: str) -> list[tuple[str, str]]:
+    assert tokens[:1] == [("sign", sign)], f"{sign} expected before {tokens}"
+    return tokens[1:]
+
+
+def _call(name: str, tokens: list[tuple[str, str]]) -> tuple[Parsed, list[tuple[str, str]]]:
+    arguments: list[Parsed] = []
+    while tokens[0] != ("sign", ")"):
+        tree, tokens = _binary(tokens, 0)
+        arguments.append(tree)
+        tokens = tokens[1:] if tokens[0] == ("sign", ",") else tokens
+    return ("call", name, arguments), tokens[1:]
+
+
+def value(tree: Parsed, row: Mapping[str, Any]) -> Any:
+    """Return the value of a tree over a row; null is None."""
+    match tree:
+        case ("value", constant):
+            return constant
+        case ("field", name):
+            return row.get(name)
+        case ("not", inner):
+            found = value(inner, row)
+            assert isinstance(found, bool), f"NOT over {found!r}: undocumented"
+            return not found
+        case ("binary", "AND" | "OR" as sign, left, right):
+            return _both(sign, value(left, row), value(right, row))
+        case ("binary", sign, left, right):
+            return _operate(sign, value(left, row), value(right, row))
+        case ("call", "if", [test, then, otherwise]):
+            found = value(test, row)
+            assert not isinstance(found, Unknown), "if() over what is not settled"
+            return value(then if found is True else otherwise, row)
+        case ("call", name, arguments):
+            return _FUNCTIONS[name](*(value(argument, row) for argument in arguments))
+    raise AssertionError(tree)
+
+
+def _both(sign: str, left: Any, right: Any) -> Any:
+    deciding = sign == "OR"
+    if left is deciding or right is deciding:
+        return deciding
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        return UNKNOWN
+    return None if left is None or right is None else not deciding
+
+
+def _number(found: Any) -> float | None:
+    if isinstance(found, int | float) and not isinstance(found, bool):
+        return found
+    return float(found) if isinstance(found, str) and _NUMERIC.fullmatch(found) else None
+
+
+def text_of(found: Any) -> str:
+    """Return a value as text: whole numbers without a fraction."""
+    if isinstance(found, float) and found.is_integer():
+        return str(int(found))
+    return str(found)
+
+
+def _operate(sign: str, left: Any, right: Any) -> Any:
+    if isinstance(left, Unknown) or isinstance(right, Unknown):
+        return UNKNOWN
+    if left is None or right is None:
+        return None
+    if sign == ".":
+        return text_of(left) + text_of(right)
+    numbers = _number(left), _number(right)
+    if sign in _COMPARE:
+        # two texts that look like numbers are compared as numbers
+        return _COMPARE[sign](*numbers if None not in numbers else (text_of(left), text_of(right)))
+    assert numbers[0] is not None, f"arithmetic on {left!r}"
+    assert numbers[1] is not None, f"arithmetic on {right!r}"
+    return _arithmetic(sign, numbers[0], numbers[1])
+
+
+def _arithmetic(sign: str, left: float, right: float) -> float | None:
+    if sign in "/%" and right == 0:
+        return None
+    return _ARITHMETIC[sign](left, right)
+
+
+def _extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
+    def extreme(*values: Any) -> Any:
+        return UNKNOWN if None in values or UNKNOWN in values else pick(*values)
+
+    return extreme
+
+
+def _on_text(function: Callable[..., Any]) -> Callable[..., Any]:
+    return lambda found, *rest: None if found is None or None in rest else function(text_of(found), *rest)
+
+
+def _cidr(network: str, address: Any) -> bool | None:
+    try:
+        return None if address is None else ip_address(address) in ip_network(network)
+    except ValueError:
+        return None
+
+
+def _match(text: str, pattern: str) -> bool:
+    return re.search(pattern.replace("\\z", "\\Z"), text) is not None
+
+
+_FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "isnull": lambda found: found is None,
+    "isnotnull": lambda found: found is not None,
+    "null": lambda: None,
+    "lower": _on_text(str.lower),
+    "len": _on_text(len),
+    "tostring": _on_text(str),
+    "match": _on_text(_match),
+    "substr": _on_text(lambda text, start, *size: text[start - 1 :][: size[0] if size else None]),
+    "split": _on_text(lambda text, by: text.split(by) if by else list(text)),
+    "mvcount": lambda found: None if found is None else len(found),
+    "tonumber": _number,
+    "floor": lambda found: None if found is None else math.floor(found),
+    "ceiling": lambda found: None if found is None else math.ceil(found),
+    "abs": lambda found: None if found is None else abs(found),
+    "round": lambda found, places: None if found is None else round(found, places),
+    "exact": lambda found: found,
+    "max": _extreme(max),
+    "min": _extreme(min),
+    "cidrmatch": _cidr,
+}
+
+
+# -- commands --------------------------------------------------------------------------------------------------------
+
+
+def _where(rows: list[Row], text: str, _: object) -> list[Row]:
+    tree = parse(text)
+    kept = []
+    for row in rows:
+        found = value(tree, row)
+        assert not isinstance(found, Unknown), f"where {text} over {row} is not settled"
+        kept += [row] if found is True else []
+    return kept
+
+
+def _eval(rows: list[Row], text: str, _: object) -> list[Row]:
+    for assignment in _split(text, ","):
+        name, _, expression = assignment.partition("=")
+        tree = parse(expression)
+        for row in rows:
+            found = row[name.strip()] = value(tree, row)
+            rounded = tree[0] == "binary" and isinstance(found, float) and not found.is_integer()
+            assert not rounded, f"{assignment} would be rounded"
+    return rows
+
+
+def _grouped(rows: Iterable[Row], by: Sequence[str]) -> dict[tuple[str, ...], list[Row]]:
+    """Rows with a null by-field vanish; groups are told apart as texts."""
+    groups: dict[tuple[str, ...], list[Row]] = {}
+    for row in rows:
+        if all(row.get(name) is not None for name in by):
+            groups.setdefault(tuple(text_of(row[name]) for name in by), []).append(row)
+    return groups
+
+
+def _aggregate(function: str, field: str, rows: Sequence[Row]) -> Any:
+    if function == "count" and not field:
+        return len(rows)
+    values = [row[field] for row in rows if row.get(field) is not None]
+    if function in {"count", "dc"}:
+        return len(values) if function == "count" else len({text_of(v) for v in values})
+    numbers = [number for v in values if (number := _number(v)) is not None]
+    if not numbers:
+        return None
+    average = math.fsum(numbers) / len(numbers)
+    return {"sum": math.fsum(numbers), "avg": average, "min": min(numbers), "max": max(numbers)}[function]
+
+
+def _parts(text: str) -> tuple[list[tuple[str, str, str]], list[str]]:
+    aggregates, _, by = text.partition(" by ")
+    found = re.findall(r"(\w+)(?:\((\w+)\))? as (\w+)", aggregates)
+    assert " ".join(f"{f}({x}) as {n}" if x else f"{f} as {n}" for f, x, n in found) == aggregates.strip()
+    return found, by.split()
+
+
+def _stats(rows: list[Row], text: str, _: object) -> list[Row]:
+    aggregates, by = _parts(text)
+    return [
+        {name: group[0][name] for name in by} | {name: _aggregate(f, x, group) for f, x, name in aggregates}
+        for group in _grouped(rows, by).values()
+    ]
+
+
+def _eventstats(rows: list[Row], text: str, _: object) -> list[Row]:
+    aggregates, by = _parts(text)
+    for group in _grouped(rows, by).values():
+        found = {name: _aggregate(function, field, group) for function, field, name in aggregates}
+        for row in group:
+            row.update(found)
+    return rows
+
+
+def _streamstats(rows: list[Row], text: str, _: object) -> list[Row]:
+    aggregates, by = _parts(text)
+    for group in _grouped(rows, by).values():
+        for place, row in enumerate(group, 1):
+            row.update({name: _aggregate(f, x, group[:place]) for f, x, name in aggregates})
+    return rows
+
+
+def _sort(rows: list[Row], text: str, _: object) -> list[Row]:
+    match = re.fullmatch(r"0 num\((\w+)\)", text)
+    assert match, f"sort {text}: without 0 it keeps 10,000 rows"
+    return sorted(rows, key=lambda row: math.inf if row.get(match[1]) is None else row[match[1]])
+
+
+def _lookup(rows: list[Row], text: str, lookups: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Several matches give a list; a null never matches."""
+    inputs, _, outputs = text.partition(" OUTPUT ")
+    table, *fields = inputs.split()
+    index: dict[tuple[str, ...], list[Row]] = _grouped(lookups[table], fields)
+    for row in rows:
+        found = [] if any(row.get(f) is None for f in fields) else index.get(tuple(text_of(row[f]) for f in fields), [])
+        for column, name in re.findall(r"(\w+) as (\w+)", outputs):
+            values = [match[column] for match in found if match.get(column) is not None]
+            row[name] = None if not values else values[0] if len(values) == 1 else values
+    return rows
+
+
+def _table(rows: list[Row], text: str, _: object) -> list[Row]:
+    return [{name: row.get(name) for name in text.split()} for row in rows]
+
+
+_COMMANDS: dict[str, Callable[[list[Row], str, Any], list[Row]]] = {
+    "where": _where,
+    "eval": _eval,
+    "stats": _stats,
+    "eventstats": _eventstats,
+    "streamstats": _streamstats,
+    "sort": _sort,
+    "lookup": _lookup,
+    "table": _table,
+}

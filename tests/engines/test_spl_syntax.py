@@ -1,0 +1,27 @@
+"""Compiled SPL is well formed by a published grammar. What it means, tests/compile says; no Splunk runs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from engines.invented import BASES, correlations, plain_rules
+from engines.spl_parser.spl_parser import SplCheck
+
+from keytrip.compile.targets import compile_to
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "splunk"
+
+
+def test_golden(spl_check: SplCheck) -> None:
+    """Every rule's SPL parses."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.spl")}
+    assert len(texts) >= 6
+    assert not {name: errors for name, errors in spl_check(texts).items() if errors}
+
+
+def test_invented(spl_check: SplCheck) -> None:
+    """So does the SPL of every kind of condition, correlation and baseline block, quotes and other scripts included."""
+    rules = [*plain_rules(), *correlations()]
+    found = compile_to("splunk", rules, [*BASES, *rules])
+    assert not [one.reason for one in found if one.reason]
+    assert not {name: errors for name, errors in spl_check({one.rule: one.text for one in found}).items() if errors}
