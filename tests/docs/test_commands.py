@@ -97,7 +97,7 @@ def fresh(month: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "tests/fixtures/nginx_egress/access_json.log", folder / "egress.log")
     (folder / "incidents.yml").write_text(_INCIDENTS, encoding="utf-8")
     (folder / "mypack/rules").mkdir(parents=True)
-    (folder / "mypack/pack.yml").write_text("parameters: {key_cost_robust: {floor: 20}}\n", encoding="utf-8")
+    (folder / "mypack/pack.yml").write_text("disabled: [org_spend_threshold_low]\n", encoding="utf-8")
     return folder
 
 

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from engines.worlds import World
 
+from keytrip.records.vocabulary import vocabulary
 from keytrip.rules.load import Document
 
 # a Monday; DuckDB's timestamps are naive and UTC
@@ -256,3 +257,32 @@ def correlations() -> Iterator[Document]:
         correlation = {name: value for name, value in changed.items() if value is not None}
         extra = {} if baseline is None else {"baseline": baseline}
         yield _document({"name": f"counted_{number}", "correlation": correlation, **extra})
+
+
+def full_world() -> World:
+    """Return a world with three records in each table, every field of which has a value of its own."""
+    world = World()
+    for name, table in vocabulary().tables.items():
+        values = {"int": 7, "double": 0.5, "string": "v", "json": '{"a": 1}', "timestamp": START}
+        for number in range(3):
+            record = {field: values[f.type] for field, f in table.fields.items()}
+            texts = {field: f"{value}{number}" for field, value in record.items() if value == "v"}
+            numbers = {field: number for field, value in record.items() if value == 7}
+            address = {"source_ip": f"10.0.{number}.1"} if "source_ip" in record else {}
+            time = {"timestamp": START + timedelta(days=number, hours=number)}
+            doubles = {field: number + 0.5 for field, value in record.items() if value == 0.5}
+            world.add_records(name, [{**record, **texts, **numbers, **doubles, **address, **time}])
+    return world
+
+
+def field_rules() -> Iterator[Document]:
+    """Yield, for each field but times, a rule that tests it and a correlation that groups by it."""
+    for table in vocabulary().tables.values():
+        for name, field in table.columns.items():
+            if field.type == "timestamp":
+                continue
+            base = f"{table.category}_{name}"
+            data = {"name": base, "logsource": {"category": table.category}}
+            yield _document({**data, "detection": {"a": {f"{name}|exists": True}, "condition": "a"}})
+            correlation = {"type": "event_count", "rules": [base], "timespan": "1h", "condition": {"gte": 1}}
+            yield _document({"name": f"by_{base}", "correlation": {**correlation, "group-by": [name]}})

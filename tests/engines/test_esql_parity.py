@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from engines.invented import BASES, correlations, invented_world, plain_rules
+from engines.invented import BASES, correlations, field_rules, full_world, invented_world, plain_rules
 from engines.search_server.client import SearchClient
 from engines.worlds import World, differences, ship, world_of_files
 
@@ -59,6 +59,15 @@ def test_conditions(elasticsearch: SearchClient) -> None:
     found, alerts = differences(world, elasticsearch, rules, rules)
     assert not found
     assert alerts > 1000
+
+
+def test_every_field(elasticsearch: SearchClient) -> None:
+    """Every field of every table can be tested and grouped by, under whatever name Elasticsearch has it."""
+    world, rules = full_world(), list(field_rules())
+    ship(world, elasticsearch, rules, rules)
+    found, alerts = differences(world, elasticsearch, [r for r in rules if "correlation" in r.data], rules)
+    assert not found
+    assert alerts == 3 * sum("correlation" in rule.data for rule in rules)
 
 
 @pytest.mark.parametrize("seed", [2, 3])

@@ -11,6 +11,7 @@ from datetime import date, datetime
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from keytrip.baselines.build import BuildRequest, BuildResult, build
 from keytrip.baselines.incidents import Incident
@@ -20,7 +21,7 @@ from keytrip.baselines.snapshots import active_snapshot, folder_of, table_path
 from keytrip.baselines.store import Store, held
 from keytrip.compile.compiled import CompiledRule, compiled_rules
 from keytrip.content import content_root
-from keytrip.hunt.engine import Against, HuntRequest, HuntResult, connect, hunt
+from keytrip.hunt.engine import Against, HuntRequest, HuntResult, chunk_bytes, connect, hunt
 from keytrip.sources import source_named
 from keytrip.sources.convert import Workshop
 from keytrip.sources.files import InputFile, input_files
@@ -70,12 +71,13 @@ class Options:
     until: date | None = None
     threads: int | None = None
     rules: Sequence[CompiledRule] = field(default_factory=shipped)
-    memory: str = MEMORY
+    chunk_bytes: int | None = None
 
 
 def hunted(paths: Sequence[Path], against: Against, options: Options) -> HuntResult:
     """Return what a hunt finds."""
-    with workshop() as place:
+    size = chunk_bytes(MEMORY) if options.chunk_bytes is None else options.chunk_bytes
+    with workshop() as place, patch("keytrip.hunt.engine.chunk_bytes", return_value=size):
         return hunt(
             HuntRequest(
                 files=files_of(paths),
@@ -88,7 +90,7 @@ def hunted(paths: Sequence[Path], against: Against, options: Options) -> HuntRes
                 since=options.since,
                 until=options.until,
                 threads=options.threads,
-                memory=options.memory,
+                memory=MEMORY,
             )
         )
 

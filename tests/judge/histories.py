@@ -87,27 +87,26 @@ def records(draw: st.DrawFn) -> Record:
 @st.composite
 def habits(draw: st.DrawFn) -> list[Record]:
     """Draw a key's steady past and, maybe, a day on which somebody else uses it."""
-    key = draw(st.sampled_from(KEYS[:-1]))
-    days = draw(st.sampled_from([1, 2, 7, 14, 15]))
-    usual = {name: draw(st.sampled_from(values[:3])) for name, values in _FIELDS.items()}
-    usual["bucket_seconds"] = draw(st.sampled_from([None, 3600, 86400]))
+    chance = draw(st.randoms(use_true_random=False))
+    usual = {name: chance.choice(values[:3]) for name, values in _FIELDS.items()} | {"key_id": chance.choice(KEYS[:-1])}
+    usual["bucket_seconds"] = chance.choice([None, None, 3600, 86400])
+    counts = chance.choice([(1,), (1, 2), (20, 30)])
     found: list[Record] = []
-    for back in range(1, days + 1):
-        for instant in draw(st.sampled_from([(2,), (2, 4), (2, 2, 2)])):
+    for back in range(1, chance.choice([1, 2, 7, 14, 15, 31]) + 1):
+        for instant in chance.choice([(2,), (2, 4), (2, 2, 2)]):
             time = spelt(_MIDNIGHT - timedelta(days=back) + _INSTANTS[instant], back)
-            found.append({"timestamp": time, "key_id": key, **usual, "request_count": draw(st.sampled_from([1, 2, 30]))})
-    for _ in range(draw(st.integers(0, 4))):
-        odd = {name: draw(st.sampled_from(values)) for name, values in _FIELDS.items()}
-        changed = draw(st.sets(st.sampled_from(sorted(odd)), max_size=4))
-        time = draw(moments(first=0))
-        found.append({"timestamp": time, "key_id": key, **usual, **{name: odd[name] for name in changed}})
+            found.append({**usual, "timestamp": time, "request_count": chance.choice(counts)})
+    for _ in range(draw(st.integers(1, 5))):
+        changed = chance.sample(sorted(_FIELDS), chance.randrange(5))
+        odd = {name: chance.choice(_FIELDS[name]) for name in changed}
+        found.append({**usual, "timestamp": draw(moments(first=0)), **odd})
     return found
 
 
 @st.composite
 def histories(draw: st.DrawFn) -> History:
     """Draw records, spread over up to four files; some stand in two files, or with a change."""
-    found = [record for habit in draw(st.lists(habits(), max_size=2)) for record in habit]
+    found = [record for habit in draw(st.lists(habits(), max_size=3)) for record in habit]
     found += draw(st.lists(records(), min_size=1, max_size=25))
     twins = draw(st.lists(st.sampled_from(found), max_size=4))
     found += [{**twin, "cost_usd": draw(st.sampled_from([0.2, 7.5, None]))} for twin in twins]

@@ -18,6 +18,7 @@ _TIME = re.compile(
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?", re.ASCII)
 _MILLISECONDS_FROM = 10**11
 _DATE_SUFFIX = re.compile(r"(-\d{4}-\d{2}-\d{2}|-\d{8}|@\d{8}|-latest)\Z", re.ASCII)
+_DOUBLES = ("cost_usd", "list_price")
 FIRST_YEAR, LAST_YEAR = 1970, 2261
 
 
@@ -108,6 +109,7 @@ def network_of(text: Any) -> str | None:
 def canonical(raw: Mapping[str, Any]) -> dict[str, Any]:
     """Return the canonical members of a raw record of the source `canonical`, nulls left out."""
     record = {name: value for name, value in raw.items() if value is not None and name != "api_key_prefix"}
+    record |= {name: float(record[name]) for name in _DOUBLES if name in record}
     if "key_id" not in record and raw.get("api_key_prefix") is not None:
         record["key_id"] = raw["api_key_prefix"]
     time = read_time(record.pop("timestamp", None))

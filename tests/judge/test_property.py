@@ -114,10 +114,10 @@ def test_store(history: History, excluded: list[tuple[str, int, int]], since: da
 
 
 @random_histories
-@given(histories(), st.sampled_from([1, 2]), st.sampled_from(["400MB", "1KB"]))
-def test_same_bytes(history: History, threads: int, memory: str) -> None:
+@given(histories(), st.sampled_from([1, 2]), st.sampled_from([1, None]))
+def test_same_bytes(history: History, threads: int, chunk: int | None) -> None:
     """Neither the files' order, nor a copy of one, nor the threads, nor small chunks change a byte of the alerts."""
     with written(history.files) as paths, written(history.again) as others:
         first = in_memory(paths, Options(SINCE, rules=rules()))
-        second = in_memory(others, Options(SINCE, threads=threads, rules=rules(), memory=memory))
+        second = in_memory(others, Options(SINCE, threads=threads, rules=rules(), chunk_bytes=chunk))
     assert [orjson.dumps(alert) for alert in first] == [orjson.dumps(alert) for alert in second]

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import IO, Literal
 
@@ -92,7 +93,7 @@ def convert(file: InputFile, workshop: Workshop, *, rewrite: bool = False) -> Pr
         DataError: It holds not one record and at least one fault, or is broken.
     """
     with tempfile.NamedTemporaryFile(dir=workshop.folder, suffix=".numbered.ndjson", delete=False) as target:
-        out = _Out(target)
+        out = _Out(target.file)
         rejects = _convert_into(file, out, workshop, rewrite=rewrite)
     if not out.size and rejects and not any(r.reason in JSON_REASONS for r in rejects):
         first = rejects[0]
@@ -109,7 +110,9 @@ def _convert_into(file: InputFile, out: _Out, workshop: Workshop, *, rewrite: bo
         return _convert_elements(_elements(file), out, file.name, rewrite=rewrite)
     if file.form == "json" and (whole := _whole(file, start)) is not None:
         return _convert_elements(iter([whole]), out, file.name, rewrite=rewrite)
-    take = _line_reader(workshop.line, rewrite=rewrite) if file.form == "text" else _json_reader(rewrite=rewrite)
+    take: LineReader = partial(json_line, rewrite=True) if rewrite else json_line
+    if workshop.line and file.form == "text":
+        take = _line_reader(workshop.line, take)
     with file.path.open("rb") as source:
         return convert_lines(source, out, file.name, workshop.max_line, take)
 
@@ -120,7 +123,8 @@ def _convert_rows(file: InputFile, out: _Out, workshop: Workshop) -> list[Reject
         if isinstance(record, str):
             rejects.append(reject(file.name, number, record, start))
         else:
-            out.write(orjson.dumps({**record, LINE: number}) + b"\n")
+            record.pop(LINE, None)
+            out.write(numbered(orjson.dumps(record), number))
     return rejects
 
 
@@ -177,18 +181,12 @@ def told(error: Exception, file: InputFile) -> str:
     return mask(line)[:200]
 
 
-def _json_reader(*, rewrite: bool) -> LineReader:
-    return lambda line: json_line(line, rewrite=rewrite)
-
-
-def _line_reader(pattern: str | None, *, rewrite: bool) -> LineReader:
-    if pattern is None:
-        return _json_reader(rewrite=rewrite)
+def _line_reader(pattern: str, json_reader: LineReader) -> LineReader:
     expression = re.compile(pattern)
 
     def read(line: bytes) -> tuple[bytes | None, str]:
         if line.lstrip().startswith(b"{"):
-            return json_line(line, rewrite=rewrite)
+            return json_reader(line)
         try:
             text = line.decode("utf-8")
         except UnicodeDecodeError as error:

@@ -82,7 +82,7 @@ def _rows(lines: _Lines) -> Iterator[Row]:
         except (csv.Error, OverflowError) as error:
             lines.put_back()
             cells = str(error) if isinstance(error, OverflowError) else f"is not CSV ({error})"
-        if len(cells) != 1 or cells[0].strip():
+        if isinstance(cells, str) or len(cells) > 1 or "".join(cells).strip():
             yield lines.number + 1, cells, lines.taken[0] if lines.taken else ""
 
 
@@ -108,7 +108,7 @@ def _record(header: list[str], cells: list[str] | str) -> dict[str, str | None] 
     if reason := _unfit(cells):
         return reason
     if len(cells) != len(header):
-        return f"has {len(cells)} cells, the header {len(header)}"
+        return f"has {len(cells)} cells, not {len(header)} as the header"
     return {name: cell or None for name, cell in zip(header, cells, strict=True)}
 
 

@@ -23,6 +23,7 @@ _NUL = "holds a NUL"
 _BLOCK = 2**20
 _SHOWN = 300
 _LINE_BYTES = LINE.encode()
+_FIRST = b'{"' + _LINE_BYTES + b'":%d%s%s\n'
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +139,7 @@ def json_line(line: bytes, *, rewrite: bool = False) -> tuple[bytes | None, str]
 def numbered(line: bytes, number: int) -> bytes:
     """Return a JSON object's text with its line number as first member."""
     body = line.strip()[1:].lstrip()
-    return b'{"%s":%d%s%s\n' % (_LINE_BYTES, number, b"" if body.startswith(b"}") else b",", body)
+    return _FIRST % (number, b"" if body[:1] == b"}" else b",", body)
 
 
 def convert_lines(file: IO[bytes], out: IO[bytes], name: str, limit: int, take: LineReader) -> list[Reject]:

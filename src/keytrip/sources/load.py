@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from keytrip.sources.files import InputFile
 
 _TRIAL = "kt_trial"
+_SHOWN = 1200
 
 
 def load(con: duckdb.DuckDBPyConnection, group: Sequence[InputFile], request: Request) -> list[Reject]:
@@ -35,9 +38,9 @@ def load(con: duckdb.DuckDBPyConnection, group: Sequence[InputFile], request: Re
         bench = replace(request.workshop, folder=Path(name))
         files = [_prepared(file, bench) for file in group]
         if not _tried(con, CHUNK, files, request):
-            files = [_mended(con, file, request, bench) for file in files]
-            _insert(con, CHUNK, files, request)
-        return [r for file in files for r in file.rejects] + _set_aside(con, files)
+            files = _sound(con, files, request, bench)
+        rejects = [r for file in files for r in file.rejects]
+        return rejects + (_set_aside(con, files) if any(file.numbered for file in files) else [])
 
 
 def _prepared(file: InputFile, bench: Workshop) -> Prepared:
@@ -81,19 +84,38 @@ def _raise_unless_of_data(error: duckdb.Error) -> None:
         raise error
 
 
-def _mended(con: duckdb.DuckDBPyConnection, file: Prepared, request: Request, bench: Workshop) -> Prepared:
-    """Return `file` if it can be read as it is, else converted, else converted with every record written anew."""
-    if _tried(con, _TRIAL, [file], request):
-        return file
+def _sound(
+    con: duckdb.DuckDBPyConnection, files: Sequence[Prepared], request: Request, bench: Workshop
+) -> Sequence[Prepared]:
+    """Fill the chunk after all: only what is faulty is converted; return the files as they were read then."""
+    files = [file if _is_sound(con, file, files, request) else _converted(con, file, request, bench) for file in files]
+    if not _tried(con, CHUNK, files, request):
+        files = [file if _tried(con, _TRIAL, [file], request) else _anew(con, file, request, bench) for file in files]
+        _insert(con, CHUNK, files, request)
+    con.execute(f"drop table if exists {_TRIAL}")
+    return files
+
+
+def _is_sound(con: duckdb.DuckDBPyConnection, file: Prepared, files: Sequence[Prepared], request: Request) -> bool:
+    """Whether a file need not be converted; it is asked of DuckDB only where another file may be the faulty one."""
+    if file.numbered and file.form != "parquet":
+        return True
+    suspects = [f for f in files if not f.numbered or f.form == "parquet"]
+    return len(suspects) > 1 and _tried(con, _TRIAL, [file], request)
+
+
+def _converted(con: duckdb.DuckDBPyConnection, file: Prepared, request: Request, bench: Workshop) -> Prepared:
     if file.form == "parquet":
         raise DataError(f"cannot be read as Parquet ({_why(con, file, request)})", place=Place(file.file.name))
-    plain = convert(file.file, bench)
-    if _tried(con, _TRIAL, [plain], request):
-        return plain
+    return convert(file.file, bench)
+
+
+def _anew(con: duckdb.DuckDBPyConnection, file: Prepared, request: Request, bench: Workshop) -> Prepared:
+    """Write every record anew: DuckDB refuses an object that has a name twice."""
     anew = convert(file.file, bench, rewrite=True)
-    if _tried(con, _TRIAL, [anew], request):
-        return anew
-    raise DataError(f"cannot be read ({_why(con, anew, request)})", place=Place(file.file.name))
+    if not _tried(con, _TRIAL, [anew], request):
+        raise DataError(f"cannot be read ({_why(con, anew, request)})", place=Place(file.file.name))
+    return anew
 
 
 def _why(con: duckdb.DuckDBPyConnection, file: Prepared, request: Request) -> str:
@@ -107,10 +129,22 @@ def _why(con: duckdb.DuckDBPyConnection, file: Prepared, request: Request) -> st
 
 
 def _set_aside(con: duckdb.DuckDBPyConnection, files: Sequence[Prepared]) -> list[Reject]:
-    con.execute(f"drop table if exists {_TRIAL}")
-    if not any(file.numbered for file in files):
-        return []
-    rows = con.execute(f"select {FILE}, {LINE}, {REASON} from {CHUNK} where {REASON} is not null order by 1, 2").fetchall()
+    rows = con.execute(f"select {FILE}, {LINE}, {REASON} from {CHUNK} where {REASON} is not null").fetchall()
     if rows:
         con.execute(f"delete from {CHUNK} where {REASON} is not null")
-    return [reject(files[number].file.name, line, reason, b"") for number, line, reason in rows]
+    found: list[Reject] = []
+    for number, group in groupby(sorted(rows), key=itemgetter(0)):
+        reasons = {line: reason for _, line, reason in group}
+        starts = _starts(files[number], reasons.keys())
+        found += [reject(files[number].file.name, line, why, starts.get(line, b"")) for line, why in reasons.items()]
+    return found
+
+
+def _starts(file: Prepared, numbers: Collection[int]) -> dict[int, bytes]:
+    """Return how the records with these line numbers begin, without the number."""
+    if file.form != "ndjson":
+        return {}
+    with file.path.open("rb") as lines:
+        parts = (line[:_SHOWN].partition(b":")[2].partition(b",") for line in lines)
+        found = ((int(number.rstrip(b"}\n")), rest) for number, _, rest in parts)
+        return {number: b"{" + rest.rstrip() for number, rest in found if number in numbers}

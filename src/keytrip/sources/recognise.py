@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import csv
+import glob
 import io
 import json
 import re
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from keytrip.errors import DataError, Place, UsageError
@@ -16,12 +19,13 @@ from keytrip.sources.base import Source
 from keytrip.sources.convert import is_array
 from keytrip.sources.files import InputFile
 from keytrip.sources.lines import MAX_LINE, parse
-from keytrip.sources.streams import start_of
+from keytrip.sources.streams import start_of, unpack
 
 _FILES = 5
 _RECORDS = 20
 _START = 2**20
 _TEXT = "kt_text"
+_GAP = re.compile(r"[\s,]*")
 
 
 def recognise(files: Sequence[InputFile]) -> Source:
@@ -34,14 +38,13 @@ def recognise(files: Sequence[InputFile]) -> Source:
     samples = [record for file in files[:_FILES] for record in islice(sample(file), _RECORDS)]
     if not samples:
         raise UsageError("no record shows which source wrote this", hint=_names())
-    scores = {name: sum(_fits(source, record) for record in samples) for name, source in all_sources().items()}
-    best = max(scores.values())
-    fitting = [name for name, score in scores.items() if score == best]
-    if not best:
+    fitting = [s for s in all_sources().values() if all(_fits(s, record) for record in samples)]
+    fitting = fitting or [s for s in all_sources().values() if any(_fits(s, record) for record in samples)]
+    if not fitting:
         raise UsageError("the source was not recognised", hint=_names())
     if len(fitting) > 1:
-        raise UsageError("fits more than one source: " + ", ".join(fitting), hint="say --source")
-    return all_sources()[fitting[0]]
+        raise UsageError("fits more than one source: " + ", ".join(s.name for s in fitting), hint="say --source")
+    return fitting[0]
 
 
 def _names() -> str:
@@ -61,7 +64,7 @@ def sample(file: InputFile) -> Iterator[Mapping[str, Any]]:
         DataError: The file is not what its suffix says.
     """
     if file.form == "parquet":
-        return iter(() if file.packing else _parquet_sample(file))
+        return _parquet_sample(file)
     start = start_of(file, _START)
     if len(start) == _START and b"\n" not in start:
         start = start_of(file, MAX_LINE)
@@ -90,8 +93,10 @@ def _line_sample(file: InputFile, start: bytes) -> Iterator[Mapping[str, Any]]:
             yield record
         elif file.form == "text" and line.strip():
             yield {_TEXT: line.rstrip(b"\r").decode("utf-8", "replace")}
-    if not found and file.form == "json" and (whole := parse(start)[0]) is not None:
+    if not found and (whole := parse(start)[0]) is not None:
         yield whole
+    elif not found and file.form != "text" and start.strip():
+        raise DataError("not one record can be read in its first MiB", place=Place(file.name), hint="is its suffix right?")
 
 
 def _array_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
@@ -100,8 +105,7 @@ def _array_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
     decoder, place = json.JSONDecoder(), 1
     try:
         while place < len(text):
-            place += len(text[place:]) - len(text[place:].lstrip(" \t\r\n,"))
-            value, place = decoder.raw_decode(text, place)
+            value, place = decoder.raw_decode(text, _GAP.match(text, place).end())  # type: ignore[union-attr]
             if isinstance(value, dict):
                 yield value
     except (ValueError, RecursionError):
@@ -109,16 +113,13 @@ def _array_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
 
 
 def _parquet_sample(file: InputFile) -> Iterator[Mapping[str, Any]]:
-    import glob
-
     import duckdb
 
-    con = duckdb.connect()
-    try:
-        cursor = con.execute("select * from read_parquet(?) limit 1", [glob.escape(str(file.path))])
-        names = [d[0] for d in cursor.description or ()]
-        yield from (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
-    except duckdb.Error as error:
-        raise DataError("cannot be read as Parquet", place=Place(file.name)) from error
-    finally:
-        con.close()
+    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
+        path = unpack(file, Path(folder)).path
+        try:
+            cursor = con.execute("select * from read_parquet(?) limit 20", [glob.escape(str(path))])
+            names = [d[0] for d in cursor.description or ()]
+            yield from (dict(zip(names, row, strict=True)) for row in cursor.fetchall())
+        except duckdb.Error as error:
+            raise DataError("cannot be read as Parquet", place=Place(file.name), hint="is its suffix right?") from error

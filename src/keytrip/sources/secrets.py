@@ -10,16 +10,34 @@ from pathlib import Path
 
 from keytrip.errors import DataError, Place, SystemRefusedError
 
-# Shapes of live keys (OpenAI, Anthropic, OpenRouter, Groq, Google, xAI, Hugging Face, Replicate, AWS bearer): a known
-# prefix and at least 16 more characters of the key alphabet, without the dots of a masked key.
-SECRET = r"(sk-|sk_|gsk_|xai-|pplx-|hf_|r8_|AIza|ABSK|bedrock-api-key-)[A-Za-z0-9_\-+/=]{16,}"
+# Shapes of live keys: a prefix that providers document (OpenAI, Anthropic, OpenRouter and others; Cerebras, Groq, xAI,
+# Perplexity, NVIDIA, Hugging Face, Replicate, Together, Fireworks, LangSmith, Pinecone, Vercel, Google, AWS) and at least
+# 16 more characters of the key alphabet, without the dots of a masked key; or a signed token.
+_PREFIXES = r"sk-|sk_|csk-|gsk_|xai-|pplx-|nvapi-|hf_|r8_|tgp_v1_|fw_|lsv2_|pcsk_|vck_|AIza|AQ\.|ABSK|bedrock-api-key-"
+_SHAPE = rf"((?:{_PREFIXES})[A-Za-z0-9_\-+/=]{{16,}}|eyJ[A-Za-z0-9_\-]{{10,}}\.[A-Za-z0-9_\-.]{{16,}})"
+# What goes by `Bearer` is a secret whatever it looks like. RE2 and Python read this alike.
+SECRET = rf"^[Bb]earer +(\S{{8,}})$|(?:^|[^A-Za-z0-9]){_SHAPE}"
+SHORTEST = 15  # characters of the shortest text that SECRET finds
 _SECRET = re.compile(SECRET)
+_ANYWHERE = re.compile(_SHAPE)
+_BEARER = re.compile(r"([Bb]earer +)(?!\S*\.\.)[^\s\"',;]{8,}")
 _KEY_BYTES = 32
 
 
 def mask(text: str) -> str:
     """Return `text` with every key in clear cut to its first four characters."""
-    return _SECRET.sub(lambda m: m.group(0)[:4] + "***", text)
+    return _ANYWHERE.sub(lambda m: m.group(0)[:4] + "***", _BEARER.sub(r"\1***", text))
+
+
+def secret_in(text: str) -> str:
+    """Return the key in clear that a key id holds, without what surrounds it, or an empty string."""
+    match = _SECRET.search(text)
+    return next(filter(None, match.groups()), "") if match and not masked(text) else ""
+
+
+def masked(text: str) -> bool:
+    """Whether a key was masked before it was logged: its middle is dots."""
+    return ".." in text
 
 
 def hmac_key(path: Path) -> bytes:

@@ -13,7 +13,7 @@ from keytrip.sources.base import Source
 from keytrip.sources.convert import Prepared
 from keytrip.sources.csv_rows import quick_header
 from keytrip.sources.lines import LINE
-from keytrip.sources.secrets import SECRET
+from keytrip.sources.secrets import SECRET, SHORTEST
 
 # Always read: who, when, and what duplicates are dropped by.
 ALWAYS = ("timestamp", "key_id", "request_id")
@@ -24,7 +24,6 @@ BAD, COLON, SECRETS, UNPRICED, IDENTIFIED = 1, 2, 4, 8, 16
 # DuckDB's least: each thread takes a buffer of twice as much, so more is asked for only where a line needs it.
 _OBJECT_BYTES = 2**24
 _SMALLEST = "(-9223372036854775808)"
-_SHORTEST = 18  # a prefix of two characters and 16 of the key, as SECRET demands
 
 
 def relation(files: Sequence[Prepared], source: Source) -> str:
@@ -146,11 +145,10 @@ def _flags(source: Source, columns: Collection[str], *, typed: bool) -> str:
     undated = f"case when {column_sql('timestamp', source)} is null then {BAD} else 0 end"
     faults = "".join(f"when {bad} then {BAD} " for bad in bads)
     parts = [f"case {faults}when {key} is null then {undated} else 0 end"]
-    # a masked key has dots, a live one is long: only what may be one meets the pattern
-    live = f"regexp_full_match({key}, {quote_text(SECRET)})"
+    # only what is long enough meets the pattern; a masked key has dots
     parts.append(
-        f"case when strlen({key}) >= {_SHORTEST} and not contains({key}, '..') then "
-        f"case when {live} then {SECRETS} else 0 end else 0 end"
+        f"case when strlen({key}) >= {SHORTEST} and not contains({key}, '..') then "
+        f"case when regexp_matches({key}, {quote_text(SECRET)}) then {SECRETS} else 0 end else 0 end"
     )
     if "source_ip" in columns and "source_ip" in source.fields:
         parts.append(f"case when contains({source.fields['source_ip']}, ':') then {COLON} else 0 end")
