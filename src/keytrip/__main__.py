@@ -10,9 +10,12 @@ def main() -> int:
 
         sys.stdout.write(f"keytrip {__version__}\n")
         return 0
-    from keytrip.cli.app import run
+    try:
+        from keytrip.cli.app import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except KeyboardInterrupt:  # while modules were imported: nothing has begun
+        return 130
 
 
 if __name__ == "__main__":

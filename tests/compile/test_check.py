@@ -230,7 +230,7 @@ CHANGES = {
         "no job makes the table 'key_requests'",
         "baseline:",
     ),
-    "unknown column": ("mean + factor", "average + factor", "key_requests_daily has no column 'average'", "baseline:"),
+    "unknown column": ("mean + factor", "average + factor", "key_requests_daily has no number 'average'", "baseline:"),
     "no expression": ("mean + factor * stddev", "mean +* 3", "is no expression", "baseline:"),
     "unknown group field": (
         "    - key_id\n  timespan",
@@ -348,7 +348,7 @@ def test_a_broken_file_hides_nothing(write: Writer, tmp_path: Path) -> None:
     assert "broken.yml:2: is no YAML" in said
     assert "binary.yml" in said
     assert "broken.py:1: is no job" in said
-    assert "key_requests_daily has no column 'average'" in said
+    assert "key_requests_daily has no number 'average'" in said
     assert "other.yml:1: is no rule: not a mapping" in said
 
 

@@ -16,12 +16,13 @@ from keytrip.rules.load import Document
 
 # a Monday; DuckDB's timestamps are naive and UTC
 START = datetime(2026, 3, 30)  # noqa: DTZ001
-KEYS = ("k1", "K1", "k2", "ключ", "a b", 'q"uote', "back\\slash", "1000", "1e3", None)
+KEYS = ("k1", "K1", "k2", "k3", "k4", "k5", "k6", "ключ", "a b", 'q"uote', "back\\slash", "1000", "1e3", None)
 MODELS = (
     "gpt-4o",
     "GPT-4o",
     "gpt-4o-2024-08-06",
     'a"b',
+    'a"bc',
     "a\\b",
     "a*b?c",
     "axbyc",
@@ -72,7 +73,7 @@ def _record(random: Random, number: int) -> dict[str, object]:
         "provider": random.choice(("openai", "anthropic", None)),
         "project": random.choice(("p1", "p2", None)),
         "model": model,
-        "model_raw": random.choice((model, "gpt", "o", "", None)),
+        "model_raw": random.choice((model, "gpt", "o", "", "5.0", "5", None)),
         "source_ip": random.choice(ADDRESSES),
         "user_agent": random.choice(AGENTS),
         "status_code": random.choice(STATUSES),
@@ -90,7 +91,7 @@ def _learn(world: World, random: Random, key: str) -> None:
     world.add_rows("keys", [{"key_id": key, **known}])
     for table in ("key_requests_daily", "key_cost_daily", "key_tokens_daily"):
         names = ("mean", "stddev", "max", "median", "mad")
-        statistics = {name: random.choice((0.0, 0.5, 3.25, 40.0, None)) for name in names}
+        statistics = {name: random.choice((0.0, 0.0, 0.5, 3.25, 40.0, None)) for name in names}
         if random.random() < 0.9:
             world.add_rows(table, [{"key_id": key, **statistics, "days": random.randrange(1, 30)}])
     for model in MODELS[:-1]:
@@ -245,6 +246,10 @@ CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
     ({"type": "value_avg", "condition": {"field": "cost_usd", "gte": 0}}, {**_HOURS, "share": {"gte": 0.1}}),
     ({"type": "value_median", "condition": {"field": "cost_usd", "gte": 0}}, {**_HOURS, "share": {"gte": 0.1}}),
     ({"timespan": "1w"}, {"table": "key_models", "absent": True, "share": {"gte": 0.2}}),
+    (
+        {"type": "value_count", "condition": {"field": "model", "gte": 0}, "timespan": "1w"},
+        {"table": "key_models", "absent": True, "share": {"gte": 0.2}, "requires": "key_models"},
+    ),
     (_REQUESTS, [{**_HOURS, "share": {"gt": 0.1}}, _MEAN]),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cache
@@ -14,6 +14,7 @@ from typing import Any
 from unittest.mock import patch
 
 from keytrip.baselines.build import BuildRequest, BuildResult, build
+from keytrip.baselines.guards import Bounds
 from keytrip.baselines.incidents import Incident
 from keytrip.baselines.jobs import load_jobs
 from keytrip.baselines.kinds import Job
@@ -25,7 +26,6 @@ from keytrip.hunt.engine import Against, HuntRequest, HuntResult, chunk_bytes, c
 from keytrip.sources import source_named
 from keytrip.sources.convert import Workshop
 from keytrip.sources.files import InputFile, input_files
-from keytrip.sources.read import Report
 
 Raw = Mapping[str, Any]
 RULES = content_root() / "rules"
@@ -121,6 +121,7 @@ class Building:
     incidents: Sequence[Incident] = ()
     jobs: Mapping[str, Job] | None = None
     now: datetime = datetime(2030, 1, 1)  # noqa: DTZ001 - naive UTC, as the build has it
+    bounds: Bounds = field(default_factory=Bounds)
     chunk_bytes: int = 256 * 2**20
 
 
@@ -128,53 +129,35 @@ def built(folder: Path, paths: Sequence[Path], options: Building | None = None) 
     """Build a snapshot in a store."""
     told = options or Building()
     store = Store(folder)
-    with workshop() as place, held(store, 60):
-        con = connect(None, MEMORY, place.folder)
-        try:
-            return build(
-                con,
-                store,
-                BuildRequest(
-                    files=files_of(paths),
-                    source=source_named("canonical"),
-                    jobs=load_jobs() if told.jobs is None else told.jobs,
-                    workshop=place,
-                    hmac_key=no_key,
-                    end=told.end,
-                    days=told.days,
-                    incidents=told.incidents,
-                    chunk_bytes=told.chunk_bytes,
-                    now=told.now,
-                ),
-            )
-        finally:
-            con.close()
+    with workshop() as place, held(store, 60), closing(connect(None, MEMORY, place.folder)) as con:
+        request = BuildRequest(
+            files=files_of(paths),
+            source=source_named("canonical"),
+            jobs=load_jobs() if told.jobs is None else told.jobs,
+            workshop=place,
+            hmac_key=no_key,
+            end=told.end,
+            days=told.days,
+            incidents=told.incidents,
+            bounds=told.bounds,
+            chunk_bytes=told.chunk_bytes,
+            now=told.now,
+        )
+        return build(con, store, request)
 
 
-def tables_of(folder: Path, number: int | None = None, jobs: Mapping[str, Job] | None = None) -> dict[str, dict[Any, Any]]:
+def tables_of(folder: Path, number: int | None = None) -> dict[str, dict[Any, Any]]:
     """Return a snapshot's tables as table -> key -> row; the active one if no number is given."""
     store = Store(folder)
     chosen = number or active_snapshot(store).number
-    with workshop() as place:
-        con = connect(None, MEMORY, place.folder)
-        try:
-            return {
-                table: _rows(con, table_path(store, chosen, table), job)
-                for table, job in (load_jobs() if jobs is None else jobs).items()
-            }
-        finally:
-            con.close()
+    with workshop() as place, closing(connect(None, MEMORY, place.folder)) as con:
+        return {table: _rows(con, table_path(store, chosen, table), job) for table, job in load_jobs().items()}
 
 
 def _rows(con: Any, path: Path, job: Job) -> dict[Any, Any]:
     cursor = con.execute("select * from read_parquet(?)", [str(path)])
     names = [column[0] for column in cursor.description]
     found = [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
-    table = {tuple(row[c] for c in job.table_key): {k: v for k, v in row.items() if k not in job.table_key} for row in found}
+    table = {tuple(row.pop(c) for c in job.table_key): row for row in found}
     assert len(table) == len(found), "a key stands there twice"
     return table
-
-
-def reports(report: Report) -> tuple[int, int, int]:
-    """Return how many records, undated ones and files a report counts."""
-    return report.records, report.undated, report.files

@@ -25,7 +25,7 @@ _NO_TIMES = ("not-a-time", "", None, "2026-02-30T10:00:00Z", "2026-04-05T24:00:0
 _FIELDS: dict[str, Sequence[Any]] = {
     "provider": ("openai", "anthropic", "", None),
     "model": ("gpt-4o", "GPT-4o-2024-08-06", "gpt-4o-latest", "o'dd", "", None),
-    "source_ip": ("10.0.0.1", "10.0.0.2", "10.0.1.9", "2001:DB8:0:1::1", "::ffff:10.0.0.1", "10.0.0.1:80", "nowhere", "", None),
+    "source_ip": ("10.0.0.1", "10.0.0.2", "10.0.1.9", "2001:DB8:0:1::1", "::ffff:10.0.0.1", "10.0.0.1:80", "", None),
     "user_agent": ("curl/8.5", "CURL/9 x", "python requests", "/x", "", None),
     "operation": ("chat", "files", "", None),
     "cost_usd": (0.1, 0.2, 0.3, 5.0, 12.5, 30.0, 600.0, 0, None),

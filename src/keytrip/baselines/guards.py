@@ -36,7 +36,8 @@ def objections(con: duckdb.DuckDBPyConnection, store: Store, bounds: Bounds) -> 
         return
     keys = quote_text(str(table_path(store, number, "keys")))
     row = con.execute(
-        f"select count(*), count(*) filter (n.key_id is null) from read_parquet({keys}) o left join keys n using (key_id)"
+        f"select count(*), count(*) filter (n.key_id is null) "
+        f"from read_parquet({keys}) o left join keys n using (key_id)"
     ).fetchone() or (0, 0)
     if row[0] and row[1] / row[0] > bounds.lost:
         yield f"{row[1]} of {row[0]} keys are gone ({row[1] / row[0]:.0%}, bound {bounds.lost:.0%})"

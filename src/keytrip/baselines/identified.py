@@ -1,6 +1,6 @@
-"""Records that carry a request_id: kept per segment, so that a duplicate in another file counts once, whichever of the
-two files comes first, changes or goes. Partials of such records leave out those that lose to another file's.
+"""Records that carry a request_id, kept per segment: a duplicate in another file counts once.
 
+It does whichever of the two comes first, changes or goes: partials leave out the records that lose to another file's.
 A segment's partials of identified records have a generation; the index names the one in force, so that a build that
 is killed leaves the old one in force.
 """
@@ -20,6 +20,7 @@ from keytrip.records.sql import quote_text
 
 if TYPE_CHECKING:
     import duckdb
+
 
 def records_file(store: Store, segment: int) -> Path:
     """Return where a segment keeps its identified records."""
@@ -56,8 +57,8 @@ def settle(
     con.execute(f"create or replace temp view kt_all as {_records(store, segments, 'kt_live')}")
     changed_records = _records(store, sorted({e.segment for e in moved}), "kt_gone")
     con.execute(f"create or replace temp table kt_moved as select distinct source, request_id from ({changed_records})")
-    rows = con.execute("select distinct kt_segment from kt_all semi join kt_moved using (source, request_id)").fetchall()
-    generations = {segment: _next(entries, segment) for (segment,) in rows}
+    touched = "select distinct kt_segment from kt_all semi join kt_moved using (source, request_id)"
+    generations = {segment: _next(entries, segment) for (segment,) in con.execute(touched).fetchall()}
     for segment, generation in sorted(generations.items()):
         _reduce(con, store, segment, generation, partials)
     con.execute("drop view kt_all")

@@ -51,8 +51,9 @@ def _table_changes(
     shown = f"o.{value}, n.{value}" if value else "null, null"
     moved = f"abs(n.{value} - o.{value}) > {_MOVED} * abs(o.{value})" if value else "false"
     rows = con.execute(
-        f"""select {key} as k, case when o.{first} is null then 'new' when n.{first} is null then 'gone' else 'moved' end,
-  {shown} from read_parquet({before}) o full outer join read_parquet({after}) n on {match}
+        f"""select {key} as k,
+  case when o.{first} is null then 'new' when n.{first} is null then 'gone' else 'moved' end, {shown}
+from read_parquet({before}) o full outer join read_parquet({after}) n on {match}
 where o.{first} is null or n.{first} is null or {moved} order by k"""
     ).fetchall()
     for name, change, old, new in rows:

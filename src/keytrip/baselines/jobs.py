@@ -18,7 +18,17 @@ from keytrip.records.vocabulary import usage, vocabulary
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 # What a file of Python can fail with before it has declared anything.
-_FAULTS = (SyntaxError, NameError, ImportError, TypeError, ValueError, AttributeError, LookupError, ArithmeticError, OSError)
+_FAULTS = (
+    SyntaxError,
+    NameError,
+    ImportError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    OSError,
+)
 
 
 @cache
@@ -60,9 +70,9 @@ def _checked(job: Job, path: Path) -> Job:
         hint = "lower-case letters, digits and _, such as key_models"
         raise ContentError(f"{path.stem!r} is no name for a table", place=Place(str(path)), hint=hint)
     try:
-        unknown = [name for name in job.inputs if name not in usage().columns]
+        unknown = [f"{name!r} is no field" for name in job.inputs if name not in usage().columns]
         if unknown or not job.table_key:
-            raise ContentError(f"{unknown[0]!r} is no field" if unknown else "its key has no column", hint="docs/fields.md")
+            raise ContentError(next(iter(unknown), "its key has no column"), hint="docs/fields.md lists the fields")
         job.merge(path.stem, partial_name(job), None)
     except KeytripError as error:
         raise ContentError(error.message, place=Place(str(path)), hint=error.hint) from error

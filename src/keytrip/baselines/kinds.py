@@ -1,6 +1,7 @@
-"""The kinds of baseline job. A kind is the one place that knows how to reduce a day of records to a partial and how to
-merge the days of a window into its table. All of it is DuckDB text; nothing here opens a connection.
+"""The kinds of baseline job.
 
+A kind is the one place that knows how to reduce a day of records to a partial and how to merge the days of a window
+into its table. All of it is DuckDB text; nothing here opens a connection.
 A partial is a table `(grain..., day, measures...)`. Jobs with the same grain share one, so that each record is
 grouped as few times as there are grains. `key_id` is in every grain, so that incident days can be left out by key.
 """
@@ -318,7 +319,8 @@ class HourProfile:
     def merge(self, table: str, partial: str, wanted: frozenset[str] | None = None) -> str:  # noqa: ARG002 - as above
         """Count per hour against the key's total."""
         keys = _names(self.key)
-        return f"""select {keys}, cast(h as bigint) as {self.hour}, cast(n as bigint) as events, n / total as share from (
+        return f"""select {keys}, cast(h as bigint) as {self.hour}, cast(n as bigint) as events, n / total as share
+from (
   select {keys}, h, n, sum(n) over (partition by {keys}) as total from (
     select {keys}, {self.hours[self.hour]} as h, sum(hourly) as n from {partial} where {_present(self.key)}
     group by {keys}, h))

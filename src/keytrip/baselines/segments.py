@@ -156,12 +156,17 @@ def add_filed(
     for partial in partials:
         names = ", ".join(quote_name(c) for c in partial.columns)
         sql = partial.reduce(relation).replace("select ", f"select {FILE}, ", 1)
-        joined = (
-            f"select {FILE}, coalesce(p.day, l.last_day) as kt_at, {names} from ({sql}) p left join {base} l using ({FILE})"
-        )
+        dated = f"{FILE}, coalesce(p.day, l.last_day) as kt_at"
+        joined = f"select {dated}, {names} from ({sql}) p left join {base} l using ({FILE})"
         name = prefix + partial.name
-        row = con.execute("select count(*) from duckdb_tables() where table_name = ?", [name]).fetchone()
-        con.execute(f"insert into {name} {joined}" if row and row[0] else f"create temp table {name} as {joined}")
+        exists = table_exists(con, name)
+        con.execute(f"insert into {name} {joined}" if exists else f"create temp table {name} as {joined}")
+
+
+def table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
+    """Return whether a table exists."""
+    row = con.execute("select count(*) from duckdb_tables() where table_name = ?", [table]).fetchone()
+    return bool(row and row[0])
 
 
 def chunk_last_days(con: duckdb.DuckDBPyConnection, offset: int) -> dict[int, tuple[int, date | None]]:

@@ -59,7 +59,8 @@ def write_snapshot(
         rows = {}
         for table, job in sorted(jobs.items()):
             keys = ", ".join(quote_name(c) for c in job.table_key)
-            columns = ", ".join(f"cast({quote_name(c)} as {kind}) as {quote_name(c)}" for c, kind in job.columns.items())
+            typed = (f"cast({quote_name(c)} as {kind}) as {quote_name(c)}" for c, kind in job.columns.items())
+            columns = ", ".join(typed)
             path = quote_text(str(folder / f"{table}.parquet"))
             con.execute(f"copy (select {columns} from {quote_name(table)} order by {keys}) to {path} (format parquet)")
             rows[table] = (con.execute(f"select count(*) from {quote_name(table)}").fetchone() or (0,))[0]

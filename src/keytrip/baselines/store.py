@@ -6,7 +6,7 @@
     snapshots/N/         manifest.json and a Parquet a table; never changed once there
     active.json          which snapshot is in use, and which were before
 
-Every file is written beside its place, flushed, and renamed. What no commit point names is swept away by the next build.
+Every file is written beside its place, flushed, and renamed. What no commit point names, the next build sweeps away.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import Any
 
 from keytrip.errors import DataError, Place, SystemRefusedError
-
 
 # Begins the names of partials of identified records: see `keytrip.baselines.identified`.
 GENERATION = "ids_"
@@ -89,11 +88,11 @@ def _locked(store: Store, wait: float) -> Any:
         lock = FileLock(store.root / "lock", timeout=wait)
         lock.acquire()
     except Timeout as error:
-        who = _holder(store)
-        raise SystemRefusedError(f"is held by {who}", place=Place(str(store.root)), hint="wait, or use --wait") from error
+        held_by = f"is held by {_holder(store)}"
+        raise SystemRefusedError(held_by, place=Place(str(store.root)), hint="wait, or use --wait") from error
     except OSError as error:
-        why = error.strerror or str(error)
-        raise SystemRefusedError(f"cannot be written ({why})", place=Place(str(store.root)), hint="use --store DIR") from error
+        why = f"cannot be written ({error.strerror or error})"
+        raise SystemRefusedError(why, place=Place(str(store.root)), hint="use --store DIR") from error
     return lock
 
 

@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import errno
 import inspect
-import os
 import sys
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
 
 from keytrip import __version__
-from keytrip.cli.output import harmless
+from keytrip.cli.output import harmless, open_streams
 from keytrip.errors import KeytripError
 
 # typer has its own copy of click, or uses the one that is installed: the version decides.
 _TYPED_WRONGLY: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
 )
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _INTERRUPTED = 130
 _BROKEN = 1
 _WRONG_USAGE = 2
@@ -75,6 +76,7 @@ def _examples_last(group: typer.Typer) -> None:
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
+    open_streams()
     _register()
     verbose = "--verbose" in arguments or "-v" in arguments
     try:
@@ -83,15 +85,10 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), error.exit_code, verbose=verbose)
     except KeyboardInterrupt:
         return _fail("interrupted", _INTERRUPTED, verbose=False)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except MemoryError:
         return _fail("not enough memory; try a smaller --memory", _REFUSED, verbose=verbose)
     except OSError as error:
-        where = f"{error.filename}: " if error.filename else ""
-        code = _REFUSED if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG} else _BROKEN
-        return _fail(f"{where}{error.strerror or error}", code, verbose=verbose)
+        return _refused(error, verbose=verbose)
     except Exception as error:  # noqa: BLE001 - the one edge: whatever else happens is told in a line, not a traceback
         return _unforeseen(error, verbose=verbose)
 
@@ -103,7 +100,9 @@ def _invoke(arguments: Sequence[str]) -> int:
     except _TYPED_WRONGLY as error:
         return _usage(error)
     except typer.Abort:
-        return _INTERRUPTED
+        return _fail("interrupted", _INTERRUPTED, verbose=False)
+    if code == _INTERRUPTED:  # typer's newer versions turn the interrupt into a code
+        return _fail("interrupted", _INTERRUPTED, verbose=False)
     return code if isinstance(code, int) else 0
 
 
@@ -115,18 +114,29 @@ def _usage(error: Any) -> int:
     return _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`", _WRONG_USAGE, verbose=False)
 
 
+def _refused(error: OSError, *, verbose: bool) -> int:
+    what = f"{error.filename}: {error.strerror}" if error.filename else error.strerror or str(error)
+    if error.errno not in _NO_ROOM:
+        return _fail(what, _BROKEN, verbose=verbose)
+    return _fail(f"no room: {what}; free some disk, or let TMPDIR name a larger one", _REFUSED, verbose=verbose)
+
+
 def _fail(message: str, code: int, *, verbose: bool) -> int:
-    sys.stdout.flush()
-    lines = [harmless(line) for line in message.splitlines() if line.strip()][:2]
-    sys.stderr.write("keytrip: " + "\n".join(lines) + "\n")
+    from keytrip.sources.secrets import mask
+
+    lines = [harmless(line) for line in mask(message).splitlines() if line.strip()][:2]
     if verbose:
-        traceback.print_exc()
+        lines += [harmless(line) for line in mask(traceback.format_exc()).splitlines()]
+    with suppress(OSError):  # there is no other place to complain to
+        sys.stderr.write("keytrip: " + "\n".join(lines) + "\n")
     return code
 
 
 def _unforeseen(error: Exception, *, verbose: bool) -> int:
     """DuckDB's own errors arrive here, since its module may not be loaded."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
+    if text == "Query interrupted":
+        return _fail("interrupted", _INTERRUPTED, verbose=False)
     if "No space left" in str(error) or "OutOfMemory" in type(error).__name__ or "File too large" in str(error):
         return _fail(f"no room: {text}; free some disk, or raise --memory", _REFUSED, verbose=verbose)
     return _fail(f"{type(error).__name__}: {text} (--verbose shows where)", _BROKEN, verbose=verbose)

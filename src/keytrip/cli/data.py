@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import date, datetime
 from pathlib import Path
@@ -67,14 +68,32 @@ def read(
     from keytrip.sources.secrets import hmac_key
 
     key_file = opt.hmac_file(store or opt.STORE)
-    with inputs(paths, source, max_line, quiet=quiet) as found, progress(_size(found), quiet=quiet) as tick:
-        summary, report = write_records(
-            found.files, found.source, found.workshop, lambda: hmac_key(key_file), opt.memory_checked(memory), out, tick
-        )
-    place = report_rejects(report, rejects or out.with_name(out.name + ".rejects.ndjson"), quiet=quiet)
+    _check_out(out)
+    with inputs(paths, source, max_line, quiet=quiet, out=out) as found, progress(_size(found), quiet=quiet) as tick:
+        part = out.with_name(f".{out.name}.{os.getpid()}.part")
+        try:
+            summary, report = write_records(
+                found.files, found.source, found.workshop, lambda: hmac_key(key_file), opt.memory_checked(memory), part, tick
+            )
+            place = report_rejects(report, rejects or out.with_name(out.name + ".rejects.ndjson"), quiet=quiet)
+            part.replace(out)
+        finally:
+            part.unlink(missing_ok=True)
     row = {**summary, "rejects_file": place}
     show([row], list(row), form)
     return 1 if strict and report.rejects else 0
+
+
+def _check_out(out: Path) -> None:
+    """Refuse a result that cannot be written before anything is read."""
+    if out.is_dir():
+        raise UsageError(f"--out {out} is a folder", hint="name a file")
+    if not out.parent.is_dir():
+        raise UsageError(f"--out {out}: there is no folder {out.parent}", hint="make it first")
+    try:
+        str(out).encode()
+    except UnicodeEncodeError:
+        raise UsageError("--out: the name is no UTF-8", hint="choose another") from None
 
 
 def _size(found: Inputs) -> int:

@@ -8,15 +8,18 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
 import orjson
 
-# Control characters (terminal escapes among them), and marks that turn the direction of text.
-_HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
-_HARMFUL_IN_JSON = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# Control characters (terminal escapes among them), marks that turn the direction of text or end a line, invisible ones.
+_MARKS = "\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
+_HARMFUL = re.compile(f"[\x00-\x1f{_MARKS}\ud800-\udfff]")
+_HARMFUL_IN_JSON = re.compile(f"[{_MARKS}]")
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _WIDE = 10_000
 
 
@@ -33,7 +36,7 @@ def harmless(value: Any) -> str:
     return _HARMFUL.sub(lambda m: m.group(0).encode("unicode_escape").decode(), "" if value is None else str(value))
 
 
-def json_line(value: Mapping[str, Any]) -> str:
+def json_line(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """Return one line of JSON whose text cannot steer a terminal."""
     text = orjson.dumps(value, default=str).decode()
     return _HARMFUL_IN_JSON.sub(lambda m: f"\\u{ord(m.group(0)):04x}", text)
@@ -42,11 +45,10 @@ def json_line(value: Mapping[str, Any]) -> str:
 def csv_cell(value: Any) -> Any:
     """Return a value for a CSV cell: a text that a spreadsheet would run as a formula gets an apostrophe."""
     if isinstance(value, Mapping | list | tuple):
-        return json_line(value) if isinstance(value, Mapping) else orjson.dumps(value).decode()
+        return json_line(value)
     if not isinstance(value, str):
         return value
-    text = _HARMFUL.sub(lambda m: m.group(0).encode("unicode_escape").decode(), value)
-    return f"'{text}" if value.startswith(_FORMULA) else text
+    return f"'{harmless(value)}" if value.startswith(_FORMULA) else harmless(value)
 
 
 def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format, title: str = "") -> None:
@@ -74,13 +76,14 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str
     from rich.text import Text
 
     person = sys.stdout.isatty()
-    table = Table(box=box.SIMPLE_HEAD, title=Text(title) if title and person else None, title_justify="left")
+    table = Table(box=box.SIMPLE_HEAD, title=Text(harmless(title)) if title and person else None, title_justify="left")
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=not person)
     for row in rows:
         cells = [Text(harmless(_cell(row.get(name)))) for name in columns]
         table.add_row(*cells, style=_style(row) if person else None)
-    console = Console(file=sys.stdout, width=None if person else _WIDE, no_color=not person or "NO_COLOR" in os.environ)
+    plain = not person or bool(os.environ.get("NO_COLOR"))
+    console = Console(file=sys.stdout, width=None if person else _WIDE, no_color=plain, force_terminal=person)
     with console.capture() as capture:
         console.print(table)
     write("\n".join(line.rstrip() for line in capture.get().splitlines()) + "\n")
@@ -96,13 +99,28 @@ def _style(row: Mapping[str, Any]) -> str | None:
     return {"critical": "bold red", "high": "red", "medium": "yellow"}.get(str(row.get("level")))
 
 
+def open_streams() -> None:
+    """Let standard output and error lead nowhere where the caller closed them (`>&-`)."""
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+
+
 def write(text: str) -> None:
-    """Write to standard output, which may have been opened for another encoding."""
-    sys.stdout.buffer.write(text.encode("utf-8", "backslashreplace")) if hasattr(sys.stdout, "buffer") else sys.stdout.write(text)
-    sys.stdout.flush()
+    """Write to standard output, which may have been opened for another encoding; whoever reads it may have gone."""
+    data = text.encode("utf-8", "backslashreplace")
+    try:
+        if hasattr(sys.stdout, "buffer"):
+            sys.stdout.buffer.write(data)
+        else:
+            sys.stdout.write(data.decode())
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str, *, quiet: bool = False) -> None:
-    """Write a line to standard error."""
+    """Write a line to standard error; that it cannot be written is no reason to stop."""
     if not quiet:
-        sys.stderr.write(harmless(text) + "\n")
+        with suppress(OSError):
+            sys.stderr.write(harmless(text) + "\n")
+            sys.stderr.flush()

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from keytrip.cli.output import note
-from keytrip.errors import SystemRefusedError
+from keytrip.cli.output import harmless, note
+from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.sources import source_named
 from keytrip.sources.base import Source
 from keytrip.sources.convert import Workshop
@@ -33,18 +33,43 @@ class Inputs:
 
 
 @contextmanager
-def inputs(paths: Sequence[str], source: str | None, max_line: int, *, quiet: bool) -> Iterator[Inputs]:
-    """Find the files and the source; the work folder goes when the block ends."""
+def inputs(
+    paths: Sequence[str], source: str | None, max_line: int, *, quiet: bool, out: Path | None = None
+) -> Iterator[Inputs]:
+    """Find the files and the source; the work folder goes when the block ends.
+
+    Args:
+        paths: What the user named.
+        source: The source's name, or None to recognise it.
+        max_line: Longest line in bytes.
+        quiet: Whether to say nothing on standard error.
+        out: The command's own result, which is no log even if it lies among them.
+    """
     with tempfile.TemporaryDirectory(prefix="keytrip-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
-        named = [path for path in paths if path != "-"]
-        files = input_files(named) if named or "-" not in paths else []
+        files = _files(paths, out, quiet=quiet)
         if "-" in paths:
+            if sys.stdin is None:
+                raise UsageError("standard input is closed", hint="name files, globs or folders")
             files.append(spool(sys.stdin.buffer, folder))
         chosen = source_named(source) if source else recognise(files)
         if source is None:
             note(f"source: {chosen.name} (recognised; --source says it outright)", quiet=quiet)
         yield Inputs(files, chosen, Workshop(folder, max_line, chosen.line))
+
+
+def _files(paths: Sequence[str], out: Path | None, *, quiet: bool) -> list[InputFile]:
+    named = [path for path in paths if path != "-"]
+    if not named and "-" in paths:
+        return []
+    skipped: list[str] = []
+    found = input_files(named, skipped)
+    if out is not None and any(file.path.resolve() == out.resolve() for file in found) and str(out) not in paths:
+        found = [file for file in found if file.path.resolve() != out.resolve()]
+        skipped.append(str(out))
+    if skipped:
+        note(f"{len(skipped)} files skipped, since they are no logs by their suffix; first: {skipped[0]}", quiet=quiet)
+    return found
 
 
 @contextmanager
@@ -82,9 +107,8 @@ def report_rejects(report: Report, path: Path, *, quiet: bool) -> str | None:
         write_rejects(report.rejects, path)
     except OSError as error:
         raise SystemRefusedError(f"{path}: cannot be written ({error.strerror})", hint="use --rejects FILE") from error
-    first = report.rejects[0]
-    note(
-        f"{len(report.rejects)} lines were no records and are in {path}; first: {first.file}:{first.line} {first.reason}",
-        quiet=quiet,
-    )
-    return str(path)
+    first = min(report.rejects, key=lambda r: (r.file, r.line))
+    count = len(report.rejects)
+    told = "1 line was no record and is" if count == 1 else f"{count} lines were no records and are"
+    note(f"{told} in {path}; first: {first.file}:{first.line} {first.reason}", quiet=quiet)
+    return harmless(path)

@@ -108,13 +108,15 @@ def _groups(plan: Plan) -> str:
     if block is not None:
         absent = " and ".join(f"e.{quote_name(c)} is not null" for c in block.on)
         parts.append(f"count(*) filter ({absent} and t.kt_found is null) / count(*) as share")
-        keyed = ", ".join(quote_name(c) for c in block.on)
-        match = " and ".join(f"e.{quote_name(c)} = t.{quote_name(c)}" for c in block.on)
+        # under names of their own, so that the events' columns need no qualifier
+        keyed = ", ".join(f"{quote_name(c)} as {quote_name(f'kt_{c}')}" for c in block.on)
+        match = " and ".join(f"e.{quote_name(c)} = t.{quote_name(f'kt_{c}')}" for c in block.on)
         source = (
             f"events e left join (select {keyed}, true as kt_found from {quote_name(block.table)}) t on {match}"
         )
         parts = [p if " " in p else f"e.{p}" for p in parts]
-    return f"  select {', '.join(parts)}\n  from {source}\n  group by {', '.join([*_qualified(keys, block), 'window_start'])}"
+    groups = ", ".join([*_qualified(keys, block), "window_start"])
+    return f"  select {', '.join(parts)}\n  from {source}\n  group by {groups}"
 
 
 def _qualified(keys: Sequence[str], block: Block | None) -> list[str]:

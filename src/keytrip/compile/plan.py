@@ -265,8 +265,7 @@ def _block(
     numbers = [c for c, kind in jobs[table].columns.items() if kind in _NUMBERS]
     unknown = [c for c in block.columns if c not in numbers]
     if unknown:
-        what = "no number column" if unknown[0] in jobs[table].columns else "no column"
-        raise ContentError(f"{table} has {what} {unknown[0]!r}", hint="one of: " + ", ".join(numbers))
+        raise ContentError(f"{table} has no number {unknown[0]!r}", hint="one of: " + ", ".join(numbers))
     missing = [c for c in jobs[table].table_key if c not in on]
     if missing:
         raise ContentError(f"exceeds needs every key column of {table} in `on`", hint=f"add {missing[0]}")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from decimal import Decimal
 from math import isfinite
-from typing import Any
 
 from sigma.types import SigmaString, SpecialChars
 
@@ -37,17 +36,6 @@ def pieces(value: SigmaString) -> Iterator[str | SpecialChars]:
 def has_wildcard(value: SigmaString) -> bool:
     """Whether a Sigma string holds `*` or `?`."""
     return any(isinstance(piece, SpecialChars) for piece in pieces(value))
-
-
-def pattern(value: SigmaString, literal: Callable[[str], str], many: str, one: str) -> str:
-    """Return a Sigma string as a target's pattern."""
-    marks = {SpecialChars.WILDCARD_MULTI: many, SpecialChars.WILDCARD_SINGLE: one}
-    return "".join(literal(p) if isinstance(p, str) else marks[p] for p in pieces(value))
-
-
-def number_of(value: Any, field: Field) -> float | None:
-    """Return the number that a value means on a number field, or None where it is a text test or no number."""
-    return number_in(str(value)) if field.numeric else None
 
 
 def number_in(text: str) -> int | float | None:

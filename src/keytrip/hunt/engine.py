@@ -219,7 +219,8 @@ def _read(con: duckdb.DuckDBPyConnection, request: HuntRequest, history: _Histor
 def distinct_files(files: Sequence[InputFile]) -> list[InputFile]:
     """Return files, of equal ones only the first: a file given twice counts once, as in a store."""
     sizes = Counter(file.size for file in files)
-    return list({file.path if sizes[file.size] == 1 else digest_of(file.path): file for file in reversed(files)}.values())[::-1]
+    marked = [(file.path if sizes[file.size] == 1 else digest_of(file.path), file) for file in files]
+    return list(dict(reversed(marked)).values())[::-1]
 
 
 def _homes(con: duckdb.DuckDBPyConnection) -> dict[int, datetime | None]:
@@ -244,12 +245,13 @@ def _read_disputed(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], r
     drop_duplicates(con, "kt_whole", homes)
     same = f"{WAITING}.source = d.source and {WAITING}.request_id = d.request_id"
     con.execute(f"delete from {WAITING} using kt_disputed d where {same}")
-    con.execute(f"insert into {WAITING} by name select {', '.join(map(quote_name, columns_of(con, WAITING)))}, {FILE} from kt_whole")
+    names = ", ".join(quote_name(name) for name in [*columns_of(con, WAITING), FILE])
+    con.execute(f"insert into {WAITING} by name select {names} from kt_whole")
     con.execute("drop table kt_whole")
 
 
 def chunk_bytes(memory: str) -> int:
-    """Return how much to read at once. Text takes about as much room in a table as on disk: read at most the memory limit at once."""
+    """Return how much to read at once: text takes about as much room in a table as on disk."""
     digits = "".join(c for c in memory if c.isdigit() or c == ".")
     unit = {"K": 2**10, "M": 2**20, "G": 2**30}.get(memory[len(digits) :].strip()[:1].upper(), 1)
     return max(2**24, int(float(digits or 0) * unit))
@@ -296,7 +298,8 @@ def _tables(con: duckdb.DuckDBPyConnection, request: HuntRequest, history: _Hist
     if request.against.snapshot is not None:
         return link_tables(con, request.against.snapshot[0], wanted)
     if request.against.tables is None or not request.against.tables.is_dir():
-        raise DataError(f"{request.against.tables}: no folder of tables", hint="`keytrip baseline export DIR` writes one")
+        hint = "`keytrip baseline export DIR` writes one"
+        raise DataError(f"{request.against.tables}: no folder of tables", hint=hint)
     return load_tables(con, request.against.tables, request.jobs, wanted)
 
 
@@ -368,10 +371,11 @@ def _windows(con: duckdb.DuckDBPyConnection, request: HuntRequest, end: datetime
     left_out = scored = 0
     for seconds, offset in widths:
         start = f"floor((epoch_us(timestamp) - {offset}000000) / {seconds}000000) * {seconds} + {offset}"
+        stop = f"w + to_seconds({seconds})"
         row = con.execute(
-            f"select count(*) filter (w < ?), count(*) filter (w >= ?) from ("
-            f"select distinct make_timestamp(cast({start} as bigint) * 1000000) as w from usage) "
-            f"where coalesce(w + to_seconds({seconds}) > {since}, true) and coalesce(w + to_seconds({seconds}) <= {until}, true)",
+            f"""select count(*) filter (w < ?), count(*) filter (w >= ?)
+from (select distinct make_timestamp(cast({start} as bigint) * 1000000) as w from usage)
+where coalesce({stop} > {since}, true) and coalesce({stop} <= {until}, true)""",
             [end, end],
         ).fetchone()
         left_out, scored = left_out + (row[0] if row else 0), scored + (row[1] if row else 0)

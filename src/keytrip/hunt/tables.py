@@ -45,9 +45,8 @@ def link_tables(con: duckdb.DuckDBPyConnection, folder: Path, wanted: Collection
     for table in sorted(wanted):
         path = table_file(folder, table)
         if path is not None:
-            con.execute(
-                f"create or replace temp view {quote_name(table)} as select * from read_parquet({quote_text(str(path))})"
-            )
+            relation = f"read_parquet({quote_text(str(path))})"
+            con.execute(f"create or replace temp view {quote_name(table)} as select * from {relation}")
             found.add(table)
     return found
 
@@ -60,9 +59,11 @@ def _load(con: duckdb.DuckDBPyConnection, path: Path, table: str, job: Job) -> N
         present = _columns(con, path, [*columns])
         missing = [c for c in job.table_key if c not in present]
         if missing:
-            raise DataError(f"has no column {missing[0]!r}", place=Place(str(path)), hint="see `keytrip baseline export`")
+            hint = "see `keytrip baseline export`"
+            raise DataError(f"has no column {missing[0]!r}", place=Place(str(path)), hint=hint)
         parts = ", ".join(_cast(name, kind, present) for name, kind in columns.items())
-        con.execute(f"create or replace temp table {quote_name(table)} as select {parts} from {_relation(path, present)}")
+        sql = f"select {parts} from {_relation(path, present)}"
+        con.execute(f"create or replace temp table {quote_name(table)} as {sql}")
     except duckdb.Error as error:
         raise DataError(f"is no table {table} ({str(error).splitlines()[0]})", place=Place(str(path))) from error
     _unique(con, path, table, job)

@@ -41,3 +41,10 @@ class Source:
     def has(self, name: str) -> bool:
         """Whether records of this source can carry the canonical field `name`."""
         return name in self.fields or (self.priced and name in {"cost_usd", "list_price"})
+
+
+def bare_address(text: str) -> str:
+    """Return DuckDB text that takes brackets, port, zone and prefix length off an address; other text stays as it is."""
+    ported = rf"regexp_replace({text}, '^([0-9]{{1,3}}(\.[0-9]{{1,3}}){{3}}):[0-9]+$', '\1')"
+    boxed = rf"regexp_replace({ported}, '^\[([0-9A-Fa-f:.]+)(%[^\]]*)?\](:[0-9]+)?$', '\1')"
+    return rf"regexp_replace({boxed}, '^([0-9A-Fa-f]*[.:][0-9A-Fa-f:.]*)(%.*|/[0-9]+)$', '\1')"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,7 +60,7 @@ def describe(path: Path, name: str | None = None) -> InputFile | None:
     while len(suffixes) > 1 and _ROTATED.fullmatch(suffixes[-1]):
         suffixes.pop()
     form = FORMS.get(_ROTATED.sub("", suffixes[-1])) if suffixes else _bare(path)
-    return InputFile(path, form, packing, name or str(path)) if form else None
+    return InputFile(path, form, packing, name or os.fsencode(path).decode("utf-8", "replace")) if form else None
 
 
 def _bare(path: Path) -> Form | None:

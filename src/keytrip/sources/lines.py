@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 import orjson
 
@@ -44,6 +44,14 @@ class Reject:
 
 
 LineReader = Callable[[bytes], tuple[bytes | None, str]]
+
+
+class Sink(Protocol):
+    """Where records go, line by line."""
+
+    def write(self, line: bytes, /) -> object:
+        """Write a line with its end."""
+        ...
 
 
 def reject(file: str, line: int, reason: str, start: bytes) -> Reject:
@@ -90,7 +98,7 @@ def _json_reason(line: bytes, message: str) -> str:
         return f"is not UTF-8 (byte {error.start + 1})"
     if "depth" in message or "ecursion" in message:
         return _TOO_DEEP
-    return f"is not JSON ({message.split(': line')[0]})"
+    return f"is not JSON ({message.split(': line', maxsplit=1)[0]})"
 
 
 _TOO_DEEP = "is nested too deeply"
@@ -142,7 +150,7 @@ def numbered(line: bytes, number: int) -> bytes:
     return _FIRST % (number, b"" if body[:1] == b"}" else b",", body)
 
 
-def convert_lines(file: IO[bytes], out: IO[bytes], name: str, limit: int, take: LineReader) -> list[Reject]:
+def convert_lines(file: IO[bytes], out: Sink, name: str, limit: int, take: LineReader) -> list[Reject]:
     """Write each record of `file` to `out` as numbered NDJSON; return what was none.
 
     Args:

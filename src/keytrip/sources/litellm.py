@@ -1,5 +1,8 @@
-"""LiteLLM proxy: its spend-log table (JSON or CSV, from the database or GET /spend/logs) and its standard logging
-payload (file, generic API, S3 and GCS loggers). Facts: fixtures made by running LiteLLM, tests/fixtures/README.md."""
+"""LiteLLM proxy: its spend-log table, and its standard logging payload.
+
+The table as JSON or CSV, from the database or GET /spend/logs; the payload by the file, generic API, S3 and GCS loggers.
+Facts: fixtures made by running LiteLLM, tests/fixtures/README.md.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keytrip.records.sql import quote_text
-from keytrip.sources.base import Source
+from keytrip.sources.base import Source, bare_address
 
 
 def _recognise(record: Mapping[str, Any]) -> bool:
@@ -96,13 +99,11 @@ _STATUS = (
 )
 # `openai/gpt-4o`, `us.anthropic.claude-...`, `arn:aws:bedrock:...:inference-profile/us.anthropic...`
 _MODEL = (
-    "nullif(regexp_replace(regexp_replace(\"model\", '^.*/', ''), '^(us|eu|apac|global|us-gov)\\.(anthropic|amazon|meta|"
-    "mistral|cohere|deepseek)', '\\2'), '')"
+    "nullif(regexp_replace(regexp_replace(\"model\", '^.*/', ''), "
+    "'^(us|eu|apac|global|us-gov)\\.(anthropic|amazon|meta|mistral|cohere|deepseek)', '\\2'), '')"
 )
 # A proxy in front appends to X-Forwarded-For: the first is the client (as far as the proxy can be believed).
-_IP = (
-    f"trim(split_part(coalesce({_text('requester_ip_address')}, {_meta('requester_ip_address')}), ',', 1))"
-)
+_IP = f"trim(split_part(coalesce({_text('requester_ip_address')}, {_meta('requester_ip_address')}), ',', 1))"
 
 SOURCE = Source(
     name="litellm",
@@ -157,13 +158,14 @@ SOURCE = Source(
         ),
         "output_tokens": '"completion_tokens"',
         "cost_usd": 'coalesce("response_cost", "spend")',
-        "source_ip": f"nullif({_IP}, '')",
+        "source_ip": f"nullif({bare_address(_IP)}, '')",
         "user_agent": _first(_text("user_agent"), _meta("user_agent")),
         "status_code": _STATUS,
         # an upstream may repeat its id, and a fallback repeats the call's: only both together name a request
-        "request_id": "concat_ws('/', coalesce(\"id\", \"request_id\"), \"litellm_call_id\")",
+        "request_id": f"nullif(concat_ws('/', {_first(_text('id'), _text('request_id'))}, {_text('litellm_call_id')}), '')",
         "max_tokens": (
-            "case when json_valid(model_parameters) then coalesce(json_extract_string(model_parameters, '$.max_tokens'), "
+            "case when json_valid(model_parameters) then "
+            "coalesce(json_extract_string(model_parameters, '$.max_tokens'), "
             "json_extract_string(model_parameters, '$.max_output_tokens')) end"
         ),
     },

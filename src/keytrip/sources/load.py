@@ -36,7 +36,7 @@ def load(con: duckdb.DuckDBPyConnection, group: Sequence[InputFile], request: Re
     """
     with tempfile.TemporaryDirectory(dir=request.workshop.folder) as name:
         bench = replace(request.workshop, folder=Path(name))
-        files = [_prepared(file, bench) for file in group]
+        files: Sequence[Prepared] = [_prepared(file, bench) for file in group]
         if not _tried(con, CHUNK, files, request):
             files = _sound(con, files, request, bench)
         rejects = [r for file in files for r in file.rejects]

@@ -1,4 +1,4 @@
-"""nginx as egress proxy before the providers: the JSON log of docs/examples/nginx_egress.conf, or the combined format."""
+"""nginx as egress proxy: the JSON log of docs/examples/nginx_egress.conf, or the combined format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from keytrip.records.sql import quote_text
-from keytrip.sources.base import Source
+from keytrip.sources.base import Source, bare_address
 
 
 def _recognise(record: Mapping[str, Any]) -> bool:
@@ -82,8 +82,9 @@ SOURCE = Source(
         "project": f"coalesce({_known('openai_project')}, {_known('openai_organization')})",
         "endpoint": f"nullif({_PATH}, '')",
         "operation": f"case {_cases(f'lower({_PATH})', _OPERATIONS)} end",
-        "source_ip": _known("remote_addr"),
-        "user_agent": _known("user_agent"),
+        "source_ip": bare_address(_known("remote_addr")),
+        # the combined format writes a quote and a backslash by their codes
+        "user_agent": f"replace(replace({_known('user_agent')}, '\\x22', chr(34)), '\\x5C', chr(92))",
         "status_code": '"status"',
         "request_id": _known("x_request_id"),
     },
@@ -95,8 +96,9 @@ SOURCE = Source(
         "cost_usd": "without tokens there is no price",
         "user": "not in the request",
     },
+    # a request that is none (a TLS hello on a plain port, nothing at all) has no path
     line=(
-        r'(?P<remote_addr>\S+) \S+ \S+ \[(?P<time_local>[^\]]+)\] "(?:\S+) (?P<uri>\S+)(?: [^"]*)?" '
-        r'(?P<status>\d{3}) \S+ "(?:[^"\\]|\\.)*" "(?P<user_agent>(?:[^"\\]|\\.)*)".*'
+        r'(?P<remote_addr>\S+) \S+ \S+ \[(?P<time_local>[^\]]{1,40})\] "(?:\S+ (?P<uri>[^\s"]+)(?: [^"]*)?|[^"]*)" '
+        r'(?P<status>\d{3}) \S+ "[^"\\]*(?:\\.[^"\\]*)*" "(?P<user_agent>[^"\\]*(?:\\.[^"\\]*)*)".*'
     ),
 )

@@ -57,7 +57,7 @@ def spool(stream: IO[bytes], folder: Path) -> InputFile:
     with path.open("wb") as out:
         shutil.copyfileobj(stream, out, _BLOCK)
     start = first_bytes(path, 4)
-    packing = next((p for magic, p in _MAGIC.items() if start.startswith(magic)), "")
+    packing: Packing = next((p for magic, p in _MAGIC.items() if start.startswith(magic)), "")
     plain = unpack(InputFile(path, "text", packing, "standard input"), folder)
     return replace(plain, form=_form_of(first_bytes(plain.path)))
 
@@ -77,12 +77,24 @@ def unpack(file: InputFile, folder: Path) -> InputFile:
         DataError: It is broken, or not what its suffix says.
     """
     if not file.packing:
-        return file
+        return _under_a_name_for_sql(file, folder)
     path = _new(folder, ".plain")
     with opened(file) as source, path.open("wb") as out:
         while block := source.read(_BLOCK):
             out.write(block)
     return replace(file, path=path, packing="")
+
+
+def _under_a_name_for_sql(file: InputFile, folder: Path) -> InputFile:
+    """Return the file, by a link in `folder` where its name is no UTF-8: DuckDB could not be told it."""
+    try:
+        str(file.path).encode()
+    except UnicodeEncodeError:
+        link = _new(folder, ".link")
+        link.unlink()
+        link.symlink_to(file.path.resolve())
+        return replace(file, path=link)
+    return file
 
 
 def _new(folder: Path, suffix: str) -> Path:
