@@ -1,145 +1,19 @@
-"""`keytrip check`: every kind of problem, at its line, and none of one file hides those of another."""
+"""`keytrip check`: every kind of problem of a rule, at its line, and none of one file hides those of another."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from pathlib import Path
 from time import process_time
 
 import pytest
+from compile.small_pack import JOB, MANIFEST, PIPELINE, RULE, Writer, found, line_of, writer
 
 from keytrip.compile.check import check_content
 from keytrip.compile.problems import Problem
 from keytrip.content import content_root
 from keytrip.errors import Place, UsageError
 from keytrip.export.check import check_destinations
-
-RULE = """\
-title: More Requests Than Usual
-id: 0b9a9a39-6f0c-4c07-9b7e-0d4a2b7c5e11
-name: more_requests
-status: test
-description: More requests in a day than the key's mean and a few deviations.
-author: somebody
-date: 2026-11-24
-references:
-  - https://example.org/one
-tags:
-  - attack.t1078.004
-  - atlas.aml-t0012
-correlation:
-  type: value_sum
-  rules:
-    - more_requests_events
-  group-by:
-    - key_id
-  timespan: 1d
-  condition:
-    field: request_count
-    gt: 50
-baseline:
-  table: key_requests_daily
-  exceeds: mean + factor * stddev
-parameters:
-  floor:
-    at: correlation.condition.gt
-    default: 50
-    why: a person makes that many
-  factor:
-    default: 3
-    why: three deviations
-falsepositives:
-  - A load test
-level: high
-triage:
-  meaning: More requests than usual.
-  false_positive: The owner says so.
-  first_questions:
-    - Who asks?
-  next_steps:
-    - Look at the day
-  containment:
-    - Rotate the key
-tests:
-  - name: far more
-    fires: true
-    events:
-      - {timestamp: "2026-11-02T10:00:00Z", key_id: key_a, request_count: 131}
-    baseline:
-      key_requests_daily:
-        - {key_id: key_a, mean: 100, stddev: 10, days: 20}
-  - name: exactly the bound
-    fires: false
-    events:
-      - {timestamp: "2026-11-02T10:00:00Z", key_id: key_a, request_count: 130}
-    baseline:
-      key_requests_daily:
-        - {key_id: key_a, mean: 100, stddev: 10, days: 20}
----
-title: Any Request of a Key
-id: 5f3a7a3e-3a56-4b57-8d0e-1f2a3b4c5d6e
-name: more_requests_events
-status: test
-description: Every record of a key.
-logsource:
-  category: ai_usage
-detection:
-  selection:
-    key_id|exists: true
-  condition: selection
-level: informational
-"""
-JOB = '''\
-"""Requests by key."""
-
-from keytrip.baselines import DailyStatistic
-
-JOB = DailyStatistic(key=("key_id",), measure="sum(request_count)")
-'''
-MANIFEST = """\
-name: here
-about: Tables for somebody.
-transport: files
-tables: csv
-targets: [splunk]
-templates:
-  - {template: README.md.j2, path: README.md}
-"""
-PIPELINE = """\
-name: mine
-priority: 50
-transformations:
-  - id: mine_splunk_fields
-    type: field_name_mapping
-    mapping:
-      key_id: apiKey
-"""
-Writer = Callable[[str, str], Path]
-
-
-@pytest.fixture
-def write(tmp_path: Path) -> Writer:
-    """Write a file of the pack `tmp_path`."""
-
-    def at(name: str, text: str) -> Path:
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-        return path
-
-    return at
-
-
-def found(pack: Path) -> list[Problem]:
-    """Return the problems of a pack and of nothing else."""
-    return [*check_content((), (pack,)), *check_destinations((), (pack,))]
-
-
-def line_of(text: str, part: str) -> int:
-    """Return the number of the first line that holds `part`."""
-    return next(number for number, line in enumerate(text.splitlines(), start=1) if part in line)
-
 
 # what is changed in RULE, into what, what must be said, and which part of the new text is in the line that is named
 CHANGES = {
@@ -230,7 +104,7 @@ CHANGES = {
         "no job makes the table 'key_requests'",
         "baseline:",
     ),
-    "unknown column": ("mean + factor", "average + factor", "key_requests_daily has no number 'average'", "baseline:"),
+    "unknown column": ("mean + factor", "average + factor", "'average'", "baseline:"),
     "no expression": ("mean + factor * stddev", "mean +* 3", "is no expression", "baseline:"),
     "unknown group field": (
         "    - key_id\n  timespan",
@@ -262,6 +136,14 @@ CHANGES = {
         "`logsource.service`",
         "service: x",
     ),
+    "no logsource": ("logsource:\n  category: ai_usage\n", "", "`logsource` is missing", "title: Any"),
+    "words without a field": ("    key_id|exists: true\n", "    - gpt\n", "has no field to search", "title: Any"),
+    "aliases": (
+        "  timespan: 1d\n",
+        "  aliases: {who: {more_requests_events: key_id}}\n  timespan: 1d\n",
+        "aliases are not compiled",
+        "title: More",
+    ),
     "no such base rule": (
         "    - more_requests_events\n",
         "    - others\n",
@@ -292,6 +174,12 @@ CHANGES = {
     "a level that is a list": ("level: high", "level: [high]", "`level`: ", "level: [high]"),
     "no YAML": ("level: high", "level: [high", "is no YAML", ""),
 }
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Writer:
+    """Write a file of the pack `tmp_path`."""
+    return writer(tmp_path)
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -348,103 +236,8 @@ def test_a_broken_file_hides_nothing(write: Writer, tmp_path: Path) -> None:
     assert "broken.yml:2: is no YAML" in said
     assert "binary.yml" in said
     assert "broken.py:1: is no job" in said
-    assert "key_requests_daily has no number 'average'" in said
+    assert "more_requests: key_requests_daily has no " in said
     assert "other.yml:1: is no rule: not a mapping" in said
-
-
-JOBS = {
-    "no docstring": (JOB.partition("\n\n")[2], 1, "has no docstring"),
-    "no job": ('"""Nothing."""\n', 1, "declares no JOB"),
-    "no Python": ('"""Nothing."""\n\nJOB = (\n', 3, "is no job"),
-    "no module": ('"""Nothing."""\n\nimport nothing_of_that_name\n', 1, "No module named"),
-    "no measure": (JOB.replace("sum(request_count)", "mean(request_count)"), 5, "is no measure"),
-    "no field": (JOB.replace('"key_id",', '"key",'), 5, "no field 'key' in usage records; did you mean key_id?"),
-}
-
-
-@pytest.mark.parametrize("kind", JOBS)
-def test_a_faulty_job_is_found(kind: str, write: Writer, tmp_path: Path) -> None:
-    """A job that cannot be used says why, at the line of its declaration."""
-    text, line, words = JOBS[kind]
-    path = write("baselines/my_requests.py", text)
-    assert any(str(p).startswith(f"{path}:{line}: ") and words in str(p) for p in found(tmp_path)), found(tmp_path)
-
-
-def test_a_job_needs_the_name_of_a_table(write: Writer, tmp_path: Path) -> None:
-    """The table bears the file's name, so that must be one."""
-    write("baselines/my-requests.py", JOB)
-    assert [p.message for p in found(tmp_path)] == ["'my-requests' is no table name"]
-
-
-PIPELINES = {
-    "unknown field": (PIPELINE.replace("key_id:", "keyid:"), 7, "maps 'keyid', which is no canonical field"),
-    "unknown transformation": (PIPELINE.replace("field_name_mapping", "nothing"), 3, "is no pipeline"),
-    "unknown member": (PIPELINE + "other: 1\n", 3, "is no pipeline"),
-    "no list": ("name: mine\ntransformations: 5\n", 2, "is no pipeline"),
-}
-
-
-@pytest.mark.parametrize("kind", PIPELINES)
-def test_a_faulty_pipeline_is_found(kind: str, write: Writer, tmp_path: Path) -> None:
-    """A pipeline that pySigma does not read, or that maps what is no field of ours, is told."""
-    text, line, words = PIPELINES[kind]
-    path = write("pipelines/mine.yml", text)
-    assert any(str(p).startswith(f"{path}:{line}: ") and words in str(p) for p in found(tmp_path)), found(tmp_path)
-
-
-MANIFESTS = {
-    "unknown member": (MANIFEST + "table: csv\n", 8, "unknown member `table`; did you mean tables?"),
-    "another name": (MANIFEST.replace("name: here", "name: there"), 1, "is called 'there'; its folder's name, here"),
-    "no name": (MANIFEST.replace("name: here\n", ""), 1, "`name` is missing"),
-    "unknown transport": (MANIFEST.replace("transport: files", "transport: mail"), 3, "`transport`: "),
-    "unknown target": (MANIFEST.replace("[splunk]", "[splunc]"), 5, "no target 'splunc'; did you mean splunk?"),
-    "no template": (MANIFEST.replace("README.md.j2", "OTHER.md.j2"), 7, "no template 'OTHER.md.j2'"),
-    "a path above": (MANIFEST.replace("path: README.md", "path: ../README.md"), 7, "writes to '../README.md'"),
-    "no YAML": ("name: [\n", 2, "is no YAML"),
-}
-
-
-@pytest.mark.parametrize("kind", MANIFESTS)
-def test_a_faulty_manifest_is_found(kind: str, write: Writer, tmp_path: Path) -> None:
-    """A destination's manifest that nothing could be written by is told, at the member's line."""
-    text, line, words = MANIFESTS[kind]
-    path = write("exporters/here/manifest.yml", text)
-    write("exporters/here/README.md.j2", "{{ version }}\n")
-    assert any(str(p).startswith(f"{path}:{line}: ") and words in str(p) for p in found(tmp_path)), found(tmp_path)
-
-
-def test_a_faulty_template_is_found(write: Writer, tmp_path: Path) -> None:
-    """A template that Jinja cannot read is named with its own line."""
-    write("exporters/here/manifest.yml", MANIFEST)
-    path = write("exporters/here/README.md.j2", "one\n{% for %}\n")
-    assert [str(p).startswith(f"{path}:2: is no template") for p in found(tmp_path)] == [True]
-
-
-PACKS = {
-    "unknown member": ("enabled: []\n", 1, "unknown member `enabled`; did you mean disabled?"),
-    "unknown rule": (
-        "disabled:\n  - key_never_sean\n",
-        2,
-        "no rule is called 'key_never_sean'; did you mean key_never_seen?",
-    ),
-    "nothing alike": ("disabled: [zzz]\n", 1, "no rule is called 'zzz'; see `keytrip rules`"),
-    "unknown rule with a number": ("parameters:\n  zzz: {floor: 1}\n", 2, "no rule is called 'zzz'"),
-    "unknown parameter": (
-        "parameters:\n  key_new_network: {bound: 1}\n",
-        2,
-        "key_new_network has no parameter 'bound'",
-    ),
-    "no number": ("parameters:\n  key_new_network: {floor: many}\n", 2, "`parameters.key_new_network.floor`"),
-}
-
-
-@pytest.mark.parametrize("kind", PACKS)
-def test_a_faulty_pack_file_is_found(kind: str, write: Writer, tmp_path: Path) -> None:
-    """A `pack.yml` that means nothing is told, with what it may have meant."""
-    text, line, words = PACKS[kind]
-    path = write("pack.yml", text)
-    write("rules/more_requests.yml", RULE)
-    assert any(str(p).startswith(f"{path}:{line}: ") and words in str(p) for p in found(tmp_path)), found(tmp_path)
 
 
 def test_ids_names_and_titles_are_used_once(write: Writer, tmp_path: Path) -> None:
@@ -514,3 +307,60 @@ def test_a_problem_is_one_line() -> None:
     """Line breaks of a value do not break the line of a problem."""
     problem = Problem(Place("a.yml", 3, "rule"), "two\nlines", "write one")
     assert str(problem) == "a.yml:3: rule: two lines; write one"
+
+
+def test_a_lost_base_is_said_where_it_is_lost(write: Writer, tmp_path: Path) -> None:
+    """A rule over a rule whose own base is not there says nothing of it; that one does."""
+    inner = RULE.replace("    - more_requests_events\n", "    - others\n")
+    outer = RULE.partition("---")[0].replace("more_requests_events", "more_requests").replace("0b9a9a39", "0b9a9a3a")
+    write("rules/inner.yml", inner)
+    write("rules/outer.yml", outer.replace("name: more_requests\n", "name: outer\n").replace("Usual", "Usual Twice"))
+    said = [str(problem) for problem in found(tmp_path) if "not there" in str(problem)]
+    assert len(said) == 1
+    assert "inner.yml:16: more_requests: refers to 'others'" in said[0]
+
+
+def test_a_broken_job_of_our_own_leaves_tables_unjudged(
+    write: Writer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no sound set of jobs can be had, rules are checked for everything but what they say of tables."""
+    monkeypatch.setattr("keytrip.compile.check.content_root", lambda: tmp_path)
+    write("baselines/broken.py", "JOB = (\n")
+    write(
+        "rules/more_requests.yml",
+        RULE.replace("mean + factor", "average + factor").replace("key_id|exists", "a|exists"),
+    )
+    said = "\n".join(str(problem) for problem in found(tmp_path))
+    assert "no field 'a' in usage records" in said
+    assert "average" not in said
+
+
+LISTS = {
+    "a list of selections": (
+        "    key_id|exists: true\n",
+        "    - key_id|exists: true\n    - keyid: a\n",
+        "no field 'keyid'",
+    ),
+    "a list of counted fields": ("field: request_count", "field: [request_count, requests]", "no field 'requests'"),
+    "a list of blocks": ("  table: key_requests_daily", "  - table: key_requests_daily", "'average'"),
+    "a parameter in a list": ("correlation.condition.gt", "correlation.rules.0", "where no number is"),
+    "a parameter beyond a list": ("correlation.condition.gt", "correlation.rules.9", "where no number is"),
+    "a parameter beyond a number": ("correlation.condition.gt", "correlation.condition.gt.x", "where no number is"),
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_lists_are_looked_into(kind: str, write: Writer, tmp_path: Path) -> None:
+    """What may be one thing or a list of them is checked in both forms."""
+    old, new, words = LISTS[kind]
+    text = RULE.replace(old, new)
+    if kind == "a list of blocks":
+        text = text.replace("  exceeds: mean + factor", "    exceeds: average + factor")
+    write("rules/more_requests.yml", text)
+    assert any(words in str(problem) for problem in found(tmp_path)), found(tmp_path)
+
+
+def test_a_value_that_holds_itself_ends(write: Writer) -> None:
+    """An alias to what it stands in is read once."""
+    path = write("mine.yml", "transformations: &all\n  - *all\n")
+    assert [problem.place.line for problem in check_content((), (path,))] == [1]

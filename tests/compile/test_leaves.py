@@ -61,3 +61,10 @@ def test_number_in(text: str, number: float | None) -> None:
 def test_decimal_text(number: float, text: str) -> None:
     """No exponent is written, which not every engine reads."""
     assert decimal_text(number) == text
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
+def test_other_logsources_are_refused(target: str) -> None:
+    """A rule over another log has no canonical fields."""
+    found = compiled(target, base({"a": {"Image": "x"}, "condition": "a"}, category="process_creation"))
+    assert "logsource category 'process_creation' is none of ai_*" in found.reason

@@ -246,6 +246,7 @@ CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
     ({"type": "value_avg", "condition": {"field": "cost_usd", "gte": 0}}, {**_HOURS, "share": {"gte": 0.1}}),
     ({"type": "value_median", "condition": {"field": "cost_usd", "gte": 0}}, {**_HOURS, "share": {"gte": 0.1}}),
     ({"timespan": "1w"}, {"table": "key_models", "absent": True, "share": {"gte": 0.2}}),
+    ({}, {"table": "key_models", "on": ["key_id"], "absent": True, "share": {"gte": 0}}),
     (
         {"type": "value_count", "condition": {"field": "model", "gte": 0}, "timespan": "1w"},
         {"table": "key_models", "absent": True, "share": {"gte": 0.2}, "requires": "key_models"},

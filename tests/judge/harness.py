@@ -146,12 +146,15 @@ def built(folder: Path, paths: Sequence[Path], options: Building | None = None) 
         return build(con, store, request)
 
 
-def tables_of(folder: Path, number: int | None = None) -> dict[str, dict[Any, Any]]:
+def tables_of(
+    folder: Path, number: int | None = None, jobs: Mapping[str, Job] | None = None
+) -> dict[str, dict[Any, Any]]:
     """Return a snapshot's tables as table -> key -> row; the active one if no number is given."""
     store = Store(folder)
     chosen = number or active_snapshot(store).number
     with workshop() as place, closing(connect(None, MEMORY, place.folder)) as con:
-        return {table: _rows(con, table_path(store, chosen, table), job) for table, job in load_jobs().items()}
+        made = load_jobs() if jobs is None else jobs
+        return {table: _rows(con, table_path(store, chosen, table), job) for table, job in made.items()}
 
 
 def _rows(con: Any, path: Path, job: Job) -> dict[Any, Any]:

@@ -98,7 +98,7 @@ def check(
             for p in problems
         ]
         show(rows, ("path", "line", "rule", "problem", "hint"), form)
-    note(f"{len(problems)} problems")
+    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
     return int(bool(problems))
 
 

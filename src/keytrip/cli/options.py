@@ -30,7 +30,7 @@ Threads = Annotated[int | None, typer.Option("--threads", help="Threads; all cor
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was set aside.")]
 Rejects = Annotated[Path | None, typer.Option("--rejects", help="Where to put what was no record.")]
 
-DEFAULT_MEMORY = "400MB"
+DEFAULT_MEMORY = "500MB"
 DEFAULT_MAX_LINE = MAX_LINE
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
 

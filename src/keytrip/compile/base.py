@@ -92,8 +92,6 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: The rule asks for what SEMANTICS does not have, or this target cannot say.
         """
-        if vocabulary().by_category(rule.logsource.category) is None:
-            return super().convert_rule(rule, output_format, callback)
         with sigma_errors(rule):
             return self._convert_rule(rule, output_format, callback)
 
@@ -185,7 +183,7 @@ class KeytripBackend(TextQueryBackend):
             raise ContentError(f"logsource category {rule.logsource.category!r} is none of ai_*", place=place_of(rule))
         return found[0]
 
-    def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:
+    def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002
         """Refuse keywords: a record has no text of its own to search."""
         raise ContentError(f"keyword {cond.value} has no field to search", hint="name a field")
 

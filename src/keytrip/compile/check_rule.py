@@ -29,7 +29,7 @@ _HINTS = {
     "correlation": "type, rules, group-by, timespan, condition",
 }
 # Members that pySigma does not read: a fault in them does not keep a rule from being compiled.
-_OURS = frozenset({"triage", "tests", "name", "description", "id", "status", "level"})
+_OURS = frozenset({"triage", "tests", "name", "description"})
 _TAGS = {
     "attack": re.compile(r"attack\.(t\d{4}(\.\d{3})?|[gs]\d{4}|[a-z]+(-[a-z]+)*)"),
     "atlas": re.compile(r"atlas\.(aml-t\d{4}(\.\d{3})?|[a-z]+(-[a-z]+)*)"),
@@ -69,7 +69,8 @@ def structure(rule: Rule) -> list[Fault]:
 
 def compiles_despite(fault: Fault) -> bool:
     """Return whether the rule can be looked at further."""
-    return fault.unknown or fault.steps[0] in _OURS
+    optional = fault.kind == "missing" and fault.steps in {("id",), ("status",), ("level",)}
+    return fault.kind == "unknown" or optional or fault.steps[0] in _OURS
 
 
 def kind(rule: Rule) -> Iterator[Problem]:

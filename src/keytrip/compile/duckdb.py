@@ -111,9 +111,9 @@ def _groups(plan: Plan) -> str:
         # under names of their own, so that the events' columns need no qualifier
         keyed = ", ".join(f"{quote_name(c)} as {quote_name(f'kt_{c}')}" for c in block.on)
         match = " and ".join(f"e.{quote_name(c)} = t.{quote_name(f'kt_{c}')}" for c in block.on)
-        source = (
-            f"events e left join (select {keyed}, true as kt_found from {quote_name(block.table)}) t on {match}"
-        )
+        once = "" if set(block.on) == set(block.keys[block.table]) else "distinct "
+        rows = f"select {once}{keyed}, true as kt_found from {quote_name(block.table)}"
+        source = f"events e left join ({rows}) t on {match}"
         parts = [p if " " in p else f"e.{p}" for p in parts]
     groups = ", ".join([*_qualified(keys, block), "window_start"])
     return f"  select {', '.join(parts)}\n  from {source}\n  group by {groups}"

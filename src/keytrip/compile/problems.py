@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -119,10 +119,10 @@ class Subject:
 
 @dataclass(frozen=True)
 class Fault:
-    """A problem that a model found: which member, and whether it is only a name that the model does not know."""
+    """A problem that a model found: which member, and whether it is missing, unknown to the model, or wrong."""
 
     steps: Steps
-    unknown: bool
+    kind: Literal["missing", "unknown", "wrong"]
     problem: Problem
 
 
@@ -163,7 +163,8 @@ def _fault(subject: Subject, model: type[BaseModel], entry: Any, hints: Mapping[
         message, hint = f"unknown member `{name}`", nearest(steps[-1], names) if len(steps) == 1 else hint
     else:
         message = f"`{name}`: {str(entry['msg'])[:1].lower()}{str(entry['msg'])[1:]}"
-    return Fault(steps, unknown, subject.problem(message, *steps, hint=hint))
+    kind: Literal["missing", "unknown", "wrong"] = "missing" if missing else "unknown" if unknown else "wrong"
+    return Fault(steps, kind, subject.problem(message, *steps, hint=hint))
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

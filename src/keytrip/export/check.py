@@ -37,7 +37,7 @@ def _manifest(subject: Subject) -> Iterator[Problem]:
     data, folder = subject.document.data, subject.document.path.parent
     faults = model_faults(subject, Manifest, {**data, "folder": folder}, _HINTS)
     yield from (fault.problem for fault in faults)
-    if any(not fault.unknown for fault in faults):
+    if any(fault.kind != "unknown" for fault in faults):
         return
     if data["name"] != folder.name:
         yield subject.problem(f"is called {data['name']!r}", "name", hint=f"its folder's name, {folder.name}")

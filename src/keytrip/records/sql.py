@@ -45,8 +45,7 @@ create or replace temp macro kt_time(s) as
        else kt_range(kt_slow_time(s)) end;
 create or replace temp macro kt_double(s) as try_cast(s as double);
 create or replace temp macro kt_int(s) as
-  coalesce(case when not regexp_matches(s, '[.eE]') then try_cast(s as bigint) end,
-           try_cast(try_cast(s as double) as bigint));
+  case when regexp_matches(s, '[.eE]') then try_cast(try_cast(s as double) as bigint) else try_cast(s as bigint) end;
 create or replace temp macro kt_bad_number(s) as
   case when s is not null then not coalesce(isfinite(try_cast(s as double)), false) else false end;
 create or replace temp macro kt_bad_int(s) as

@@ -89,11 +89,13 @@ def _as_text(member: str, types: dict[str, str]) -> str:
     name = quote_name(member)
     if member not in types:
         return "null::varchar"
-    if types[member] == "TIMESTAMP WITH TIME ZONE":
-        return f"strftime({name} at time zone 'UTC', '%Y-%m-%dT%H:%M:%S.%fZ')"
-    if types[member].startswith("TIMESTAMP"):
-        return f"strftime({name}::timestamp, '%Y-%m-%dT%H:%M:%S.%fZ')"
-    if types[member].startswith(("STRUCT", "MAP")) or types[member].endswith("[]"):
+    kind = types[member]
+    if kind.startswith("TIMESTAMP"):
+        utc = f"({name} at time zone 'UTC')" if "TZ" in kind or "ZONE" in kind else name
+        # nanoseconds are written out, since a cast to microseconds would round them
+        exact = utc if kind.endswith("_NS") else f"{utc}::timestamp"
+        return f"strftime({exact}, '%Y-%m-%dT%H:%M:%S.{'%n' if kind.endswith('_NS') else '%f'}Z')"
+    if kind.startswith(("STRUCT", "MAP")) or kind.endswith("[]"):
         return f"to_json({name})::varchar"
     return f"{name}::varchar"
 
