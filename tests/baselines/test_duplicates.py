@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Sequence
 from datetime import date
@@ -84,6 +85,7 @@ def test_a_dated_twin_wins_over_an_undated_one(tmp_path: Path) -> None:
     assert differs(tmp_path / "store", files) == []
 
 
+EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "8"))
 TABLES = {"keys", "key_requests_daily", "key_cost_daily", "key_models"}
 rows = st.builds(
     record,
@@ -100,7 +102,7 @@ contents = st.lists(rows | unclear, max_size=4)
 steps = st.lists(st.dictionaries(st.sampled_from("pqrs"), contents, min_size=1, max_size=3), min_size=1, max_size=5)
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(steps, st.sampled_from([1, 2**20]))
 def test_any_history_of_builds(history: list[dict[str, list[Record]]], chunk_bytes: int) -> None:
     """After any series of builds over files that come, change, empty and are copied, the tables are the files'."""

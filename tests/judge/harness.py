@@ -30,6 +30,7 @@ from keytrip.sources.files import InputFile, input_files
 Raw = Mapping[str, Any]
 RULES = content_root() / "rules"
 JOBS = content_root() / "baselines"
+PACK = Path(__file__).with_name("pack")
 MEMORY = "400MB"
 
 
@@ -42,6 +43,12 @@ def no_key() -> bytes:
 def shipped() -> tuple[CompiledRule, ...]:
     """Return every shipped rule over usage records, compiled."""
     return tuple(rule for rule in compiled_rules() if rule.table == "usage")
+
+
+@cache
+def every_rule() -> tuple[CompiledRule, ...]:
+    """Return all rules over usage records, shipped ones and those of the judge's own pack, compiled."""
+    return tuple(rule for rule in compiled_rules((PACK,)) if rule.table == "usage" and "temporal" not in rule.kind)
 
 
 def write(path: Path, rows: Sequence[Raw]) -> Path:

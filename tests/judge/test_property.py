@@ -15,7 +15,19 @@ import orjson
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from judge import compare
-from judge.harness import JOBS, RULES, Building, Options, against_store, built, in_memory, tables_of, write
+from judge.harness import (
+    JOBS,
+    PACK,
+    RULES,
+    Building,
+    Options,
+    against_store,
+    built,
+    every_rule,
+    in_memory,
+    tables_of,
+    write,
+)
 from judge.histories import SINCE, History, Record, histories
 from judge.judge import Rule, World, alerts, midnight, read_rules
 from judge.records import Event, read_files
@@ -23,21 +35,13 @@ from judge.tables import Incident as JudgedIncident
 from judge.tables import Job, Table, build, in_window, read_jobs
 
 from keytrip.baselines.incidents import Incident
-from keytrip.compile.compiled import CompiledRule, compiled_rules
 
-PACK = Path(__file__).with_name("pack")
 # More in a long run: KEYTRIP_EXAMPLES=2000 pytest tests/judge
-EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "25"))
+EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "12"))
 random_histories = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
 FIRST, LAST = SINCE - timedelta(days=30), SINCE - timedelta(days=1)
-
-
-@cache
-def rules() -> tuple[CompiledRule, ...]:
-    """Return all rules over usage records, shipped ones and those of the pack, compiled."""
-    return tuple(rule for rule in compiled_rules((PACK,)) if rule.table == "usage" and "temporal" not in rule.kind)
 
 
 @cache
@@ -72,8 +76,8 @@ def verdict(events: Sequence[Event], made: dict[str, Table], since: date | None,
 
 def test_same_rules() -> None:
     """The judge reads every rule that the package compiles, and none is refused."""
-    assert {rule.name for rule in rules()} == {rule.name for rule in judged_rules()}
-    assert [rule.refused for rule in rules() if rule.refused] == []
+    assert {rule.name for rule in every_rule()} == {rule.name for rule in judged_rules()}
+    assert [rule.refused for rule in every_rule() if rule.refused] == []
 
 
 untils = st.sampled_from([None, SINCE + timedelta(days=1), SINCE + timedelta(days=2)])
@@ -86,7 +90,8 @@ def test_in_memory(history: History, until: date | None) -> None:
     events = read_files(history.files)
     expected = verdict(events, tables(events), SINCE, until)
     with written(history.files) as paths:
-        found = in_memory(paths, Options(SINCE, until, rules=rules()))
+        found = in_memory(paths, Options(SINCE, until, rules=every_rule()))
+    assert len({alert["alert_id"] for alert in found}) == len(found)
     assert compare.alert_differences(found, expected) == []
 
 
@@ -108,7 +113,7 @@ def test_store(history: History, excluded: list[tuple[str, int, int]], since: da
         store = paths[0].parent / "store"
         built(store, paths, Building(end=LAST, incidents=left_out))
         assert compare.table_differences(tables_of(store), expected) == []
-        found = against_store(paths, store, Options(since, rules=rules()))
+        found = against_store(paths, store, Options(since, rules=every_rule()))
     assert compare.alert_differences(found, verdict(events, expected, since, None)) == []
     assert {alert["snapshot"] for alert in found} <= {1}
 
@@ -118,6 +123,6 @@ def test_store(history: History, excluded: list[tuple[str, int, int]], since: da
 def test_same_bytes(history: History, threads: int, chunk: int | None) -> None:
     """Neither the files' order, nor a copy of one, nor the threads, nor small chunks change a byte of the alerts."""
     with written(history.files) as paths, written(history.again) as others:
-        first = in_memory(paths, Options(SINCE, rules=rules()))
-        second = in_memory(others, Options(SINCE, threads=threads, rules=rules(), chunk_bytes=chunk))
+        first = in_memory(paths, Options(SINCE, rules=every_rule()))
+        second = in_memory(others, Options(SINCE, threads=threads, rules=every_rule(), chunk_bytes=chunk))
     assert [orjson.dumps(alert) for alert in first] == [orjson.dumps(alert) for alert in second]

@@ -89,6 +89,23 @@ def _files(con: duckdb.DuckDBPyConnection, table: str, entries: Sequence[Entry])
 def _reduce(
     con: duckdb.DuckDBPyConnection, store: Store, segment: int, generation: int, partials: Sequence[Partial]
 ) -> None:
+    relation = f"(select * from kt_all where kt_segment = {segment})"
+    if _losers(con, segment):
+        relation = f"(select * from {relation} anti join kt_losers using (kt_file, kt_record))"
+    for partial in partials:
+        con.execute(f"drop table if exists {GENERATION}{partial.name}")
+    base = f"(select kt_file, last_day from kt_live where kt_segment = {segment})"
+    add_filed(con, partials, relation, base, GENERATION)
+    for partial in partials:
+        path = ids_file(store, segment, generation, partial.name)
+        part = path.with_name(f".{path.name}.part")
+        con.execute(f"copy {GENERATION}{partial.name} to {quote_text(str(part))} (format parquet, compression zstd)")
+        con.execute(f"drop table {GENERATION}{partial.name}")
+        replace_file(part, path)
+
+
+def _losers(con: duckdb.DuckDBPyConnection, segment: int) -> int:
+    """Make `kt_losers`, the segment's records that are not the first of their twins; return how many there are."""
     text = json_text(columns_of(con, "kt_all"))
     con.execute(
         f"""create or replace temp table kt_losers as select kt_file, kt_record from (
@@ -99,14 +116,4 @@ def _reduce(
     group by all having count(*) > 1) using (source, request_id))
 where kt_place > 1 and kt_segment = {segment}"""
     )
-    relation = f"(select * from kt_all where kt_segment = {segment}) anti join kt_losers using (kt_file, kt_record)"
-    for partial in partials:
-        con.execute(f"drop table if exists {GENERATION}{partial.name}")
-    base = f"(select kt_file, last_day from kt_live where kt_segment = {segment})"
-    add_filed(con, partials, f"(select * from {relation})", base, GENERATION)
-    for partial in partials:
-        path = ids_file(store, segment, generation, partial.name)
-        part = path.with_name(f".{path.name}.part")
-        con.execute(f"copy {GENERATION}{partial.name} to {quote_text(str(part))} (format parquet, compression zstd)")
-        con.execute(f"drop table {GENERATION}{partial.name}")
-        replace_file(part, path)
+    return int((con.execute("select count(*) from kt_losers").fetchone() or (0,))[0])

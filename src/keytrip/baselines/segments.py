@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import duckdb
 
 RECORDS = "records"
+FILED = "kt_filed"
 _BLOCK = 2**22
 # A file changed within this many nanoseconds of being indexed may have changed again without a new time.
 _RACY = 2 * 10**9
@@ -170,8 +171,8 @@ def table_exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
 
 
 def chunk_last_days(con: duckdb.DuckDBPyConnection, offset: int) -> dict[int, tuple[int, date | None]]:
-    """Number the chunk's files within the segment; return number -> (records, last dated day)."""
-    if offset:
-        con.execute(f"update {CHUNK} set {FILE} = {FILE} + {offset}")
-    rows = con.execute(f"select {FILE}, count(*), max(cast(timestamp as date)) from {CHUNK} group by all").fetchall()
+    """Number the chunk's files within the segment (view `kt_filed`); return number -> (records, last dated day)."""
+    numbered = f"select * replace (cast({FILE} as bigint) + {offset} as {FILE}) from {CHUNK}"
+    con.execute(f"create or replace temp view {FILED} as {numbered}")
+    rows = con.execute(f"select {FILE}, count(*), max(cast(timestamp as date)) from {FILED} group by all").fetchall()
     return {number: (records, last) for number, records, last in rows}

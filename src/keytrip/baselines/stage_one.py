@@ -13,6 +13,7 @@ from keytrip.baselines.jobs import Partial, job_inputs
 from keytrip.baselines.reduce import columns_of
 from keytrip.baselines.request import BuildRequest
 from keytrip.baselines.segments import (
+    FILED,
     RECORDS,
     Entry,
     Seen,
@@ -101,6 +102,7 @@ def _segment(run: Run, fresh: Sequence[Seen]) -> dict[str, Entry]:
                 )
             days = {e.number: e.last_day for e in [*made.values()][offset:]}
             _take(run, days, identified=chunk.identified)
+        run.con.execute(f"drop view if exists {FILED}")
         save_partials(run.con, folder, run.partials)
         _save_identified(run.con, folder)
     return made
@@ -131,10 +133,10 @@ def _take(run: Run, last: Mapping[int, date | None], *, identified: bool) -> Non
     con.executemany("insert into kt_last values (?, ?)", list(last.items()))
     if identified:
         kept = ", ".join(quote_name(n) for n in [*columns_of(con, CHUNK), FILE])
-        sql = f"select {kept} from {CHUNK} where request_id is not null"
+        sql = f"select {kept} from {FILED} where request_id is not null"
         exists = table_exists(con, _IDENTIFIED)
         con.execute(f"insert into {_IDENTIFIED} {sql}" if exists else f"create temp table {_IDENTIFIED} as {sql}")
-    add_filed(con, run.partials, f"(select * from {CHUNK} where request_id is null)", "kt_last")
+    add_filed(con, run.partials, f"(select * from {FILED} where request_id is null)", "kt_last")
 
 
 def _save_identified(con: duckdb.DuckDBPyConnection, folder: Path) -> None:

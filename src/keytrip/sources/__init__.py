@@ -7,6 +7,7 @@ from functools import cache
 from keytrip.errors import UsageError
 from keytrip.sources.base import Source
 
+
 @cache
 def all_sources() -> dict[str, Source]:
     """Return every source by name: each module of this folder that declares SOURCE."""

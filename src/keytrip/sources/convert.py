@@ -1,5 +1,6 @@
 """Turns what the quick reader cannot take as it lies (plain lines, files with faults) into NDJSON in the work folder.
-A file that is not what it says it is, is refused by name."""
+A file that is not what it says it is, is refused by name.
+"""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def describe(path: Path, name: str | None = None) -> InputFile | None:
         packing = PACKINGS[suffixes.pop()]
     while len(suffixes) > 1 and _ROTATED.fullmatch(suffixes[-1]):
         suffixes.pop()
-    form = FORMS.get(_ROTATED.sub("", suffixes[-1])) if suffixes else _bare(path)
+    form = FORMS.get(_ROTATED.sub("", suffixes[-1])) if suffixes else None if packing else _bare(path)
     return InputFile(path, form, packing, name or os.fsencode(path).decode("utf-8", "replace")) if form else None
 
 

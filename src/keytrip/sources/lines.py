@@ -1,5 +1,6 @@
 """Goes through a text log line by line where the quick reader saw a fault: what is no record is set aside with its
-line number and reason, the rest is written on as NDJSON that carries its line number."""
+line number and reason, the rest is written on as NDJSON that carries its line number.
+"""
 
 from __future__ import annotations
 
@@ -117,12 +118,21 @@ def _texts(value: object) -> Iterator[str]:
 
 
 @cache
-def _deep_check() -> Callable[[str], bool]:
-    """DuckDB's parser, which the quick reader uses, has no limit on depth: both must take the same lines."""
+def _deep_names() -> Callable[[str], list[str]]:
+    """Return what gives the names in an object, none for anything else, by the parser that the quick reader uses.
+
+    It has no limit on depth, and both ways of reading must take the same lines.
+    """
     import duckdb
 
     con = duckdb.connect()
-    return lambda text: bool((con.execute("select json_valid(?)", [text]).fetchone() or (False,))[0])
+    query = "select case when json_valid(t) then json_keys(t) end from (select ? as t)"
+    return lambda text: (con.execute(query, [text]).fetchone() or (None,))[0] or []
+
+
+def _deep_record(line: bytes) -> bool:
+    names = [] if b"\\u0000" in line else _deep_names()(line.decode())
+    return bool(names) and len(set(names)) == len(names) and LINE not in names
 
 
 def json_line(line: bytes, *, rewrite: bool = False) -> tuple[bytes | None, str]:
@@ -134,10 +144,7 @@ def json_line(line: bytes, *, rewrite: bool = False) -> tuple[bytes | None, str]
     """
     record, reason = parse(line)
     if record is None:
-        deep = reason == _TOO_DEEP and line.lstrip().startswith(b"{") and not rewrite
-        if deep and _LINE_BYTES not in line and b"\\u0000" not in line and _deep_check()(line.decode()):
-            return line, ""
-        return None, reason
+        return (line, "") if reason == _TOO_DEEP and _deep_record(line) else (None, reason)
     if rewrite or _LINE_BYTES in line:
         record.pop(LINE, None)
         return orjson.dumps(record), ""

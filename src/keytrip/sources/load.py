@@ -147,4 +147,4 @@ def _starts(file: Prepared, numbers: Collection[int]) -> dict[int, bytes]:
     with file.path.open("rb") as lines:
         parts = (line[:_SHOWN].partition(b":")[2].partition(b",") for line in lines)
         found = ((int(number.rstrip(b"}\n")), rest) for number, _, rest in parts)
-        return {number: b"{" + rest.rstrip() for number, rest in found if number in numbers}
+        return {number: b"{" + (rest.rstrip() or b"}") for number, rest in found if number in numbers}

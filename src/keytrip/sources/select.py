@@ -23,6 +23,7 @@ REASON = "kt_reason"
 BAD, COLON, SECRETS, UNPRICED, IDENTIFIED = 1, 2, 4, 8, 16
 # DuckDB's least: each thread takes a buffer of twice as much, so more is asked for only where a line needs it.
 _OBJECT_BYTES = 2**24
+_FAULTS = {"int": "is no whole number of 64 bits", "double": "is no finite number"}
 _SMALLEST = "(-9223372036854775808)"
 
 
@@ -135,7 +136,7 @@ def _bad(name: str, source: Source) -> str | None:
 def reason_sql(source: Source) -> str:
     """Return SQL text that says why a row is no record, or null."""
     checks = [(name, _bad(name, source)) for name in usage().fields]
-    cases = [f"when {bad} then {quote_text(f'{name} is no finite number')}" for name, bad in checks if bad]
+    cases = [f"when {bad} then {quote_text(f'{name} {_FAULTS[usage().fields[name].type]}')}" for name, bad in checks if bad]
     nothing = f"{column_sql('timestamp', source)} is null and {source.fields['key_id']} is null"
     return f"case {' '.join(cases)} when {nothing} then 'has neither a time nor a key' end"
 
