@@ -1,4 +1,4 @@
-"""Requests per key and day: how many are usual, and how much that varies. For reference_volume_spike, key_request_volume_robust."""
+"""Requests per key and day: how many are usual, and how much that varies. For the rules on volume."""
 
 from keytrip.baselines import DailyStatistic
 

@@ -20,7 +20,8 @@ def ask() -> Iterator[Ask]:
         con.execute(SETUP)
 
         def answers(sql: str, texts: Sequence[Any]) -> list[Any]:
-            query = f"select {sql} from (select unnest(?::varchar[]) as s, generate_subscripts(?::varchar[], 1) as i) order by i"
+            rows = "select unnest(?::varchar[]) as s, generate_subscripts(?::varchar[], 1) as i"
+            query = f"select {sql} from ({rows}) order by i"
             return [row[0] for row in con.execute(query, [list(texts), list(texts)]).fetchall()]
 
         yield answers

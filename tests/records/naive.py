@@ -1,4 +1,4 @@
-"""Section 1 of the semantics said again in plain Python: what a time and a network are. Nothing here is the package's."""
+"""Section 1 of the semantics said again in plain Python: what a time and a network are. Nothing here is the package."""
 
 from __future__ import annotations
 

@@ -29,7 +29,11 @@ _WRITTEN = st.one_of(
 )
 _GARBAGE = st.one_of(
     st.text("0123456789abcdefABCDEFg.:%/[] -", max_size=45),
-    st.builds(lambda a, b: a + b, st.one_of(_V4, _WRITTEN), st.sampled_from([":80", "%eth0", "/24", " ", "\n", ".1", ":", "::"])),
+    st.builds(
+        lambda a, b: a + b,
+        st.one_of(_V4, _WRITTEN),
+        st.sampled_from([":80", "%eth0", "/24", " ", "\n", ".1", ":", "::"]),
+    ),
     st.builds(lambda a, b: a + b, st.sampled_from([" ", "[", "0", "1", ":", "::"]), st.one_of(_V4, _WRITTEN)),
     st.text(max_size=20),
 )

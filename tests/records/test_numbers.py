@@ -43,7 +43,9 @@ def test_doubles_are_read_exactly(ask: Ask, numbers: list[float]) -> None:
     assert not any(ask("kt_bad_number(s)", texts))
 
 
-@pytest.mark.parametrize("text", ["", " ", "abc", "1,5", "true", "nan", "NaN", "inf", "-Infinity", "1e999", "12x", "--1"])
+@pytest.mark.parametrize(
+    "text", ["", " ", "abc", "1,5", "true", "nan", "NaN", "inf", "-Infinity", "1e999", "12x", "--1"]
+)
 def test_what_is_no_finite_number_is_a_fault(ask: Ask, text: str) -> None:
     """Text that is no number, and numbers that are not finite, are faults in both kinds of field."""
     assert ask("kt_bad_number(s)", [text]) == [True]

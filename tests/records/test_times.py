@@ -52,9 +52,13 @@ _NUMBERS = st.one_of(
     st.integers(-(10**6), 10**14).map(str),
     st.floats(0, 1e13, allow_nan=False).map(repr),
     st.decimals(0, 10**13, places=9, allow_nan=False).map(str),
-    st.builds(lambda whole, digits: f"{whole}.{digits}", st.integers(0, 10**13), st.text("09", min_size=1, max_size=30)),
+    st.builds(
+        lambda whole, digits: f"{whole}.{digits}", st.integers(0, 10**13), st.text("09", min_size=1, max_size=30)
+    ),
     st.builds(lambda mantissa, power: f"{mantissa}e{power}", st.integers(0, 10**6), st.integers(-8, 12)),
-    st.sampled_from(["99999999999", "100000000000", "9214646400", "9214646399.999999999", "9214646399999.9999", "-0", "1e400"]),
+    st.sampled_from(
+        ["99999999999", "100000000000", "9214646400", "9214646399.999999999", "9214646399999.9999", "-0", "1e400"]
+    ),
 )
 
 

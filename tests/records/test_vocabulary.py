@@ -15,7 +15,12 @@ from keytrip.records.model import arrow_schema, duckdb_columns, record_model
 from keytrip.records.sql import SETUP, derived_sql, quote_name, quote_text
 from keytrip.records.vocabulary import Field, Table, usage, vocabulary
 
-_ARROW = {"TIMESTAMP": pa.timestamp("us", tz="UTC"), "VARCHAR": pa.string(), "BIGINT": pa.int64(), "DOUBLE": pa.float64()}
+_ARROW = {
+    "TIMESTAMP": pa.timestamp("us", tz="UTC"),
+    "VARCHAR": pa.string(),
+    "BIGINT": pa.int64(),
+    "DOUBLE": pa.float64(),
+}
 
 
 @pytest.mark.parametrize("table", ["usage", "audit", "leak"])

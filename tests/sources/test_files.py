@@ -80,7 +80,14 @@ def test_files_globs_and_folders_name_each_file_once() -> None:
 
 def test_a_folder_is_read_without_what_is_hidden_set_aside_or_unknown() -> None:
     """Stores, hidden files and rejects are no logs; what says nothing is reported as skipped."""
-    _make("d/a.ndjson", "d/.hidden.ndjson", "d/.keytrip/x.parquet", "d/a.parquet.rejects.ndjson", "d/keytrip.rejects.ndjson", "d/b.md")
+    _make(
+        "d/a.ndjson",
+        "d/.hidden.ndjson",
+        "d/.keytrip/x.parquet",
+        "d/a.parquet.rejects.ndjson",
+        "d/keytrip.rejects.ndjson",
+        "d/b.md",
+    )
     skipped: list[str] = []
 
     assert [f.name for f in input_files(["d"], skipped)] == ["d/a.ndjson"]

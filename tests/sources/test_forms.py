@@ -33,7 +33,9 @@ Record = dict[str, Any]
 
 # Text without NUL and half of a pair, which no record may hold. It is not empty, since CSV has no empty string.
 _TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=12)
-_AWKWARD = st.sampled_from(['a"b', "a,b", "a\nb", "a\r\nb", " a", "a ", "=1+1", "\x1b[2J", "\u2028", "\ufeffx", "null", "NaN", "0042", "1e3"])
+_AWKWARD = st.sampled_from(
+    ['a"b', "a,b", "a\nb", "a\r\nb", " a", "a ", "=1+1", "\x1b[2J", "\u2028", "\ufeffx", "null", "NaN", "0042", "1e3"]
+)
 _COUNT = st.integers(0, 2**53)
 _MONEY = st.floats(0, 1e6, allow_nan=False)
 _MOMENTS = st.datetimes(datetime(1970, 1, 1), datetime(2261, 12, 31))  # noqa: DTZ001 - naive UTC
@@ -63,7 +65,9 @@ def _strategy(name: str) -> st.SearchStrategy[Any]:
 
 
 _OPTIONAL = {name: st.one_of(st.none(), _strategy(name)) for name in usage().fields if name != "key_id"}
-_RECORDS = st.lists(st.fixed_dictionaries({"key_id": st.one_of(_TEXT, _AWKWARD)}, optional=_OPTIONAL), min_size=1, max_size=8)
+_RECORDS = st.lists(
+    st.fixed_dictionaries({"key_id": st.one_of(_TEXT, _AWKWARD)}, optional=_OPTIONAL), min_size=1, max_size=8
+)
 
 
 def expected(record: Mapping[str, Any]) -> Record:
@@ -199,7 +203,13 @@ def test_a_broken_row_of_a_csv_takes_no_other_along(reader: Reader, records: lis
     content = as_csv(records)
     reading = _read(reader, "a.csv", content + b"too,few\n")
 
-    lines = len(list(itertools.chain.from_iterable(line.split("\r") for line in content.decode().replace("\r\n", "\n").split("\n"))))
+    lines = len(
+        list(
+            itertools.chain.from_iterable(
+                line.split("\r") for line in content.decode().replace("\r\n", "\n").split("\n")
+            )
+        )
+    )
     assert [line for _, line, _ in reading.rejects] == [lines]
     assert counted(reading.rows) == counted([expected(record) for record in records])
 

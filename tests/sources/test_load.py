@@ -117,7 +117,16 @@ def test_files_are_grouped_by_size_and_number(read_bytes: ReadBytes, monkeypatch
 
 def test_each_record_knows_its_file(read_bytes: ReadBytes, reader: Any, tmp_path: Path) -> None:
     """Names that SQL or a glob would take apart are read, and each chunk numbers its files."""
-    names = ["a[1].ndjson", "b*.ndjson", "c'q\".ndjson", "d e.ndjson", "ü.ndjson", "f?.ndjson", "g{x}.ndjson", "h%s$X.ndjson"]
+    names = [
+        "a[1].ndjson",
+        "b*.ndjson",
+        "c'q\".ndjson",
+        "d e.ndjson",
+        "ü.ndjson",
+        "f?.ndjson",
+        "g{x}.ndjson",
+        "h%s$X.ndjson",
+    ]
     files = {name: _record(str(i)) for i, name in enumerate(names)} | {"z[1].csv": b"key_id,user\nz,u\n"}
     reading = read_bytes(files)
 
@@ -171,7 +180,7 @@ def test_what_is_no_fault_of_a_file_is_not_blamed_on_it(
 def test_a_file_that_no_way_can_read_is_refused(
     read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch, failing: int
 ) -> None:
-    """If even records written anew cannot be read, the file is refused by name, with DuckDB's reason if there is one."""
+    """If even records written anew cannot be read, the file is refused by name, with DuckDB's reason, if any."""
     insert: Callable[..., None] = load._insert
     calls = 0
 

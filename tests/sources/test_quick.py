@@ -51,7 +51,9 @@ def _quick(folder: Path, name: str, content: bytes, max_line: int = 10**6, line:
         ("a.parquet", b"anything", "parquet"),
     ],
 )
-def test_the_quick_way_is_taken_where_every_fault_shows(tmp_path: Path, name: str, content: bytes, form: str | None) -> None:
+def test_the_quick_way_is_taken_where_every_fault_shows(
+    tmp_path: Path, name: str, content: bytes, form: str | None
+) -> None:
     """What DuckDB would take without a word (a NUL, an array cut after a comma) goes the long way."""
     assert _quick(tmp_path, name, content) == form
 
@@ -69,7 +71,10 @@ def test_a_single_long_record_is_read_quickly(tmp_path: Path) -> None:
 
 @given(st.lists(st.integers(0, 40), max_size=30), st.integers(1, 30), st.booleans())
 def test_a_line_over_the_limit_is_never_overlooked(
-    tmp_path_factory: pytest.TempPathFactory, lengths: list[int], limit: int, last_end: bool  # noqa: FBT001 - drawn
+    tmp_path_factory: pytest.TempPathFactory,
+    lengths: list[int],
+    limit: int,
+    last_end: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """A file is read quickly only if no line is over the limit, wherever it is."""
     path = tmp_path_factory.getbasetemp() / "lines.ndjson"

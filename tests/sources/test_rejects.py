@@ -89,9 +89,13 @@ _PLACES = st.sampled_from([(kind, place) for kind, lines in sorted(_LINES.items(
 @settings(deadline=None, max_examples=40, phases=[Phase.explicit, Phase.generate])
 @given(st.lists(_PLACES, min_size=1, max_size=12), st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.booleans())
 def test_each_line_is_what_it_is_among_all_others(
-    reader: Reader, places: list[tuple[str, int]], end: bytes, bom: bool, last_end: bool  # noqa: FBT001 - drawn
+    reader: Reader,
+    places: list[tuple[str, int]],
+    end: bytes,
+    bom: bool,  # noqa: FBT001 - hypothesis gives it by name
+    last_end: bool,  # noqa: FBT001 - drawn
 ) -> None:
-    """Records, undated ones, blank lines and rejects are told apart, whatever else the file holds; lines count from 1."""
+    """Records, undated ones, blank lines and rejects are told apart, whatever the file holds; lines count from 1."""
     lines = [("record", GOOD), *((kind, _LINES[kind][place]) for kind, place in places)]
     content = (b"\xef\xbb\xbf" if bom else b"") + end.join(line for _, line in lines) + (end if last_end else b"")
     with tempfile.TemporaryDirectory() as folder:
@@ -170,7 +174,13 @@ def test_a_faulty_row_of_a_csv_is_set_aside_alone(read_bytes: ReadBytes, row: st
 
 def test_an_array_names_the_element(read_bytes: ReadBytes) -> None:
     """In an array the place is the element's number; an element that is broken takes no other along."""
-    elements = [GOOD, b"5", b'{"key_id": "k", "cost_usd": NaN}', b'{"key_id": "a\\u0000"}', b'{"key_id": "k", "kt_line": "x"}']
+    elements = [
+        GOOD,
+        b"5",
+        b'{"key_id": "k", "cost_usd": NaN}',
+        b'{"key_id": "a\\u0000"}',
+        b'{"key_id": "k", "kt_line": "x"}',
+    ]
     reading = read_bytes({"a.json": b"[" + b",\n".join(elements) + b"]"})
 
     assert [(line, reason.split(" (")[0]) for _, line, reason in reading.rejects] == [
@@ -191,7 +201,10 @@ def test_a_file_without_a_record_is_none_of_ours_to_refuse(read_bytes: ReadBytes
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({"a.ndjson": bytes(range(256)) * 9}, "a.ndjson: not one record can be read: line 1 holds a NUL; is its suffix right?"),
+        (
+            {"a.ndjson": bytes(range(256)) * 9},
+            "a.ndjson: not one record can be read: line 1 holds a NUL; is its suffix right?",
+        ),
         ({"a.log": b"\x89PNG\r\n\x1a\n\0\0"}, "a.log: not one record can be read: line 1"),
         ({"a.ndjson": '{"key_id": "k"}'.encode("utf-16")}, "it is UTF-16; save it as UTF-8"),
         ({"a.json": b"[" + GOOD}, "a.json: is no JSON array (it does not end with a bracket)"),
@@ -201,7 +214,10 @@ def test_a_file_without_a_record_is_none_of_ours_to_refuse(read_bytes: ReadBytes
         ({"a.json": b'{\n"key_id": "k",\n'}, "a.json: not one record can be read"),
         ({"a.csv": b"\xff\xfe\0\0"}, "a.csv: is no CSV: its first line is no header"),
         ({"a.csv": b'"a\nb,c\n'}, "a.csv: is no CSV: its first line is no header"),
-        ({"a.csv": b"key_id,user\nonly one\n"}, "a.csv: not one record can be read: line 2 has 1 cells, not 2 as the header"),
+        (
+            {"a.csv": b"key_id,user\nonly one\n"},
+            "a.csv: not one record can be read: line 2 has 1 cells, not 2 as the header",
+        ),
         ({"a.parquet": GOOD}, "a.parquet: cannot be read as Parquet"),
         ({"a.parquet": b""}, "a.parquet: cannot be read as Parquet"),
         ({"good.ndjson": GOOD, "b.parquet": GOOD, "c.ndjson": GOOD}, "b.parquet: cannot be read as Parquet"),

@@ -32,14 +32,16 @@ def _file(folder: Path, name: str, content: bytes) -> InputFile:
 
 
 @given(st.binary(max_size=5000), st.sampled_from(["gz", "zst"]), st.integers(1, 3))
-def test_unpacking_gives_the_bytes_back(tmp_path_factory: pytest.TempPathFactory, data: bytes, packing: str, times: int) -> None:
+def test_unpacking_gives_the_bytes_back(
+    tmp_path_factory: pytest.TempPathFactory, data: bytes, packing: str, times: int
+) -> None:
     """Whatever was packed, in one piece or several, comes out as it went in."""
     folder = tmp_path_factory.mktemp("unpack")
     packed = (gzip.compress(data) if packing == "gz" else zstandard.compress(data)) * times
     file = _file(folder, f"a.ndjson.{packing}", packed)
 
     assert unpack(file, folder).path.read_bytes() == data * times
-    assert start_of(file, 7) == (data * times)[:7] or len(data) == 0 or start_of(file, 7).startswith((data * times)[:7])
+    assert start_of(file, 7).startswith((data * times)[:7].removeprefix(b"\xef\xbb\xbf"))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +58,7 @@ def test_unpacking_gives_the_bytes_back(tmp_path_factory: pytest.TempPathFactory
     ],
 )
 def test_a_broken_archive_is_refused_by_name(read_bytes: ReadBytes, name: str, content: bytes) -> None:
-    """Not packed, cut off, followed by garbage, or with a wrong check sum: refused, with nothing left in the work folder."""
+    """Not packed, cut off, followed by garbage, or with a wrong check sum: refused, with nothing left behind."""
     with pytest.raises(DataError, match=rf"^{name}: is no whole \.{name.rsplit('.', maxsplit=1)[-1]} file \("):
         read_bytes({"good.ndjson": _RECORD, name: content})
 

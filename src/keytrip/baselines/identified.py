@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from keytrip.baselines.jobs import Partial
-from keytrip.baselines.reduce import columns_of, json_text
+from keytrip.baselines.reduce import columns_of, fill, json_text
 from keytrip.baselines.segments import RECORDS, Entry, add_filed
 from keytrip.baselines.store import GENERATION, Store, generation_prefix, replace_file
 from keytrip.records.sql import quote_text
+from keytrip.sources.select import FILE
 
 if TYPE_CHECKING:
     import duckdb
@@ -81,9 +82,9 @@ def _records(store: Store, segments: Sequence[int], listed: str) -> str:
 
 def _files(con: duckdb.DuckDBPyConnection, table: str, entries: Sequence[Entry]) -> None:
     """Make a table of files; one that lies under several paths stands there once."""
-    con.execute(f"create or replace temp table {table} (kt_segment bigint, kt_file bigint, last_day date)")
-    rows = sorted({(e.segment, e.number): e.last_day for e in entries}.items())
-    con.executemany(f"insert into {table} values (?, ?, ?)", [(*place, last) for place, last in rows])
+    days = {e.place: e.last_day for e in entries}
+    columns = {"kt_segment": "bigint", FILE: "bigint", "last_day": "date"}
+    fill(con, table, columns, [(*place, days[place]) for place in sorted(days)])
 
 
 def _reduce(

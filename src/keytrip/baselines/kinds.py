@@ -325,4 +325,3 @@ from (
     select {keys}, {self.hours[self.hour]} as h, sum(hourly) as n from {partial} where {_present(self.key)}
     group by {keys}, h))
   where h is not null and n > total * {self.above!r}"""
-

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from keytrip.baselines.jobs import Partial
 from keytrip.records.sql import quote_name
+from keytrip.sources.select import FILE
 
 if TYPE_CHECKING:
     import duckdb
@@ -27,6 +28,17 @@ def add_partials(con: duckdb.DuckDBPyConnection, partials: Sequence[Partial], re
 def _exists(con: duckdb.DuckDBPyConnection, table: str) -> bool:
     row = con.execute("select count(*) from duckdb_tables() where table_name = ? and temporary", [table]).fetchone()
     return bool(row and row[0])
+
+
+def fill(
+    con: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str], rows: Sequence[Sequence[object]]
+) -> None:
+    """Make a temporary table of these columns (name -> type) and rows, in one statement, however many they are."""
+    typed = ", ".join(f"{quote_name(name)} {kind}" for name, kind in columns.items())
+    con.execute(f"create or replace temp table {table} ({typed})")
+    if rows:
+        values = ", ".join(f"unnest(cast(? as {kind}[]))" for kind in columns.values())
+        con.execute(f"insert into {table} select {values}", [list(column) for column in zip(*rows, strict=True)])
 
 
 def json_text(names: Iterable[str]) -> str:
@@ -77,8 +89,7 @@ def drop_duplicates(
     join, text = _twins(con, table), json_text(columns_of(con, table))
     home = ""
     if homes:
-        con.execute("create or replace temp table kt_homes (kt_file bigint, kt_home timestamp)")
-        con.executemany("insert into kt_homes values (?, ?)", list(homes.items()))
+        fill(con, "kt_homes", {FILE: "bigint", "kt_home": "timestamp"}, list(homes.items()))
         join, home = f"{join} left join kt_homes h on r.kt_file = h.kt_file", "h.kt_home nulls last, "
     con.execute(
         f"""delete from {table} where rowid in (select kt_row from (

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from keytrip import __version__
 from keytrip.baselines.jobs import Partial
+from keytrip.baselines.reduce import fill
 from keytrip.baselines.store import Store, replace_file
 from keytrip.records.sql import quote_name, quote_text
 from keytrip.records.vocabulary import usage
@@ -64,10 +65,19 @@ class Entry:
         return self.segment, self.number
 
 
-COLUMNS = (
-    "path varchar, digest varchar, size bigint, mtime bigint, source varchar, segment bigint, number bigint, "
-    "records bigint, last_day date, fingerprint varchar, generation bigint"
-)
+COLUMNS = {
+    "path": "varchar",
+    "digest": "varchar",
+    "size": "bigint",
+    "mtime": "bigint",
+    "source": "varchar",
+    "segment": "bigint",
+    "number": "bigint",
+    "records": "bigint",
+    "last_day": "date",
+    "fingerprint": "varchar",
+    "generation": "bigint",
+}
 
 
 def fingerprint(partials: Sequence[Partial]) -> str:
@@ -96,10 +106,7 @@ def read_index(con: duckdb.DuckDBPyConnection, store: Store) -> list[Entry]:
 
 def write_index(con: duckdb.DuckDBPyConnection, store: Store, entries: Iterable[Entry]) -> None:
     """Replace the index at once: the commit point of stage one."""
-    con.execute(f"create or replace temp table kt_index ({COLUMNS})")
-    rows = [tuple(vars(e).values()) for e in entries]
-    if rows:
-        con.executemany("insert into kt_index values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+    fill(con, "kt_index", COLUMNS, [tuple(vars(e).values()) for e in entries])
     part = store.root / f".index.{os.getpid()}.part"
     con.execute(f"copy (select * from kt_index order by path) to {quote_text(str(part))} (format parquet)")
     con.execute("drop table kt_index")

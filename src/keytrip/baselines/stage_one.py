@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from keytrip.baselines.identified import ids_file, records_file, settle
 from keytrip.baselines.jobs import Partial, job_inputs
-from keytrip.baselines.reduce import columns_of
+from keytrip.baselines.reduce import columns_of, fill
 from keytrip.baselines.request import BuildRequest
 from keytrip.baselines.segments import (
     FILED,
@@ -129,8 +129,7 @@ def _columns(request: BuildRequest) -> frozenset[str]:
 def _take(run: Run, last: Mapping[int, date | None], *, identified: bool) -> None:
     """Reduce the chunk's records but for those that carry a request_id, which are put aside."""
     con = run.con
-    con.execute("create or replace temp table kt_last (kt_file bigint, last_day date)")
-    con.executemany("insert into kt_last values (?, ?)", list(last.items()))
+    fill(con, "kt_last", {FILE: "bigint", "last_day": "date"}, list(last.items()))
     if identified:
         kept = ", ".join(quote_name(n) for n in [*columns_of(con, CHUNK), FILE])
         sql = f"select {kept} from {FILED} where request_id is not null"

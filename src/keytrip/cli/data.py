@@ -73,7 +73,13 @@ def read(
         part = out.with_name(f".{out.name}.{os.getpid()}.part")
         try:
             summary, report = write_records(
-                found.files, found.source, found.workshop, lambda: hmac_key(key_file), opt.memory_checked(memory), part, tick
+                found.files,
+                found.source,
+                found.workshop,
+                lambda: hmac_key(key_file),
+                opt.memory_checked(memory),
+                part,
+                tick,
             )
             place = report_rejects(report, rejects or out.with_name(out.name + ".rejects.ndjson"), quiet=quiet)
             part.replace(out)
@@ -103,16 +109,25 @@ def _size(found: Inputs) -> int:
 def hunt(
     paths: opt.Paths,
     source: opt.Source = None,
-    since: Annotated[str | None, typer.Option("--since", help="Report from this UTC day on; without a store, the 30 days before are the baseline.")] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", help="Report from this UTC day on; without a store, the 30 days before are the baseline."
+        ),
+    ] = None,
     until: Annotated[str | None, typer.Option("--until", help="Report windows that end by this UTC midnight.")] = None,
     rule: Annotated[list[str] | None, typer.Option("--rule", "-r", help="Rule name or pattern; repeatable.")] = None,
     tag: Annotated[list[str] | None, typer.Option("--tag", help="Rules with this tag; repeatable.")] = None,
     level: Annotated[str | None, typer.Option("--level", help="Rules of this level and above.")] = None,
-    baseline: Annotated[Path | None, typer.Option("--baseline", help="Folder of tables as `baseline export` writes them.")] = None,
+    baseline: Annotated[
+        Path | None, typer.Option("--baseline", help="Folder of tables as `baseline export` writes them.")
+    ] = None,
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
-    fail_on: Annotated[str | None, typer.Option("--fail-on", help="Exit 1 if an alert has this level or above.")] = None,
+    fail_on: Annotated[
+        str | None, typer.Option("--fail-on", help="Exit 1 if an alert has this level or above.")
+    ] = None,
     max_line: opt.MaxLine = opt.DEFAULT_MAX_LINE,
     memory: opt.Memory = opt.DEFAULT_MEMORY,
     threads: opt.Threads = None,
@@ -128,41 +143,57 @@ def hunt(
       keytrip hunt logs/ --since 2026-04-01 --rule 'reference_*' --format json
       keytrip hunt today.ndjson --source litellm --store .keytrip --fail-on high
     """
-    from keytrip.baselines.jobs import load_jobs
-    from keytrip.hunt.engine import HuntRequest
-    from keytrip.hunt.engine import hunt as run_hunt
-    from keytrip.rules.selection import LEVELS, Selection
-    from keytrip.sources.secrets import hmac_key
+    from keytrip.rules.selection import Selection
 
     packs = tuple(pack or ())
-    first, last = day_of(since, "--since"), day_of(until, "--until")
-    if fail_on and fail_on not in LEVELS:
-        raise UsageError(f"no level {fail_on!r}", hint="one of: " + ", ".join(LEVELS))
+    days = (day_of(since, "--since"), day_of(until, "--until"))
+    _known_level(fail_on)
     rules = _rules(packs, Selection(tuple(rule or ()), tuple(tag or ()), level))
-    against, mode = _against(store, first, baseline, rules)
+    against, mode = _against(store, days[0], baseline, rules)
     note(mode, quiet=quiet)
-    key_file = opt.hmac_file(store or opt.STORE)
+    folder = store or opt.STORE
     with inputs(paths, source, max_line, quiet=quiet) as found, progress(_size(found), quiet=quiet) as tick:
-        result = run_hunt(
-            HuntRequest(
-                files=found.files,
-                source=found.source,
-                rules=rules,
-                jobs=load_jobs(packs),
-                against=against,
-                workshop=found.workshop,
-                hmac_key=lambda: hmac_key(key_file),
-                since=first,
-                until=last,
-                threads=threads,
-                memory=opt.memory_checked(memory),
-                tick=tick,
-            )
-        )
-    place = rejects or (store or opt.STORE if (store or opt.STORE).is_dir() else Path()) / "keytrip.rejects.ndjson"
+        options = {"threads": threads, "memory": opt.memory_checked(memory), "tick": tick}
+        result = _hunted(found, rules, packs, days, opt.hmac_file(folder), against=against, **options)
+    place = rejects or (folder if folder.is_dir() else Path()) / "keytrip.rejects.ndjson"
     report_rejects(result.report, place, quiet=quiet)
     _show_alerts(result.alerts, form)
     return _verdict(result, rules, fail_on, strict=strict, quiet=quiet)
+
+
+def _known_level(level: str | None) -> None:
+    from keytrip.rules.selection import LEVELS
+
+    if level and level not in LEVELS:
+        raise UsageError(f"no level {level!r}", hint="one of: " + ", ".join(LEVELS))
+
+
+def _hunted(
+    found: Inputs,
+    rules: Sequence[Any],
+    packs: tuple[Path, ...],
+    days: tuple[date | None, date | None],
+    key_file: Path,
+    **options: Any,
+) -> Any:
+    from keytrip.baselines.jobs import load_jobs
+    from keytrip.hunt.engine import HuntRequest
+    from keytrip.hunt.engine import hunt as run_hunt
+    from keytrip.sources.secrets import hmac_key
+
+    return run_hunt(
+        HuntRequest(
+            files=found.files,
+            source=found.source,
+            rules=rules,
+            jobs=load_jobs(packs),
+            workshop=found.workshop,
+            hmac_key=lambda: hmac_key(key_file),
+            since=days[0],
+            until=days[1],
+            **options,
+        )
+    )
 
 
 def _rules(packs: Sequence[Path], selection: Any) -> list[Any]:
@@ -184,7 +215,9 @@ def _against(store: Path | None, since: date | None, tables: Path | None, rules:
         return Against(), f"mode: the 30 days before {since} are the baseline, in memory"
     if not any(rule.tables for rule in rules):
         return Against(), "mode: no baseline (the chosen rules need none)"
-    raise UsageError("there is no baseline to compare with", hint="say --since DAY, or run `keytrip baseline build` first")
+    raise UsageError(
+        "there is no baseline to compare with", hint="say --since DAY, or run `keytrip baseline build` first"
+    )
 
 
 def _from_store(folder: Path) -> tuple[Any, str]:
@@ -242,7 +275,7 @@ def demo(
     \b
     Examples:
       keytrip demo
-      keytrip demo --out /tmp/keytrip-demo
+      keytrip demo --out theft-demo
     """
     from keytrip.demo.run import run_demo
 

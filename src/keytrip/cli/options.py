@@ -16,11 +16,16 @@ from keytrip.sources.lines import MAX_LINE
 STORE = Path(".keytrip")
 
 Paths = Annotated[list[str], typer.Argument(help="Files, globs, folders, or - for standard input.", show_default=False)]
-Source = Annotated[str | None, typer.Option("--source", "-s", help="canonical, litellm, nginx_egress; recognised if left out.")]
-StoreDir = Annotated[
-    Path | None, typer.Option("--store", help="Folder of baselines and cases.", show_default=".keytrip", envvar="KEYTRIP_STORE")
+Source = Annotated[
+    str | None, typer.Option("--source", "-s", help="canonical, litellm, nginx_egress; recognised if left out.")
 ]
-Packs = Annotated[list[Path] | None, typer.Option("--pack", help="Folder with your own rules/ and baselines/; repeatable.")]
+StoreDir = Annotated[
+    Path | None,
+    typer.Option("--store", help="Folder of baselines and cases.", show_default=".keytrip", envvar="KEYTRIP_STORE"),
+]
+Packs = Annotated[
+    list[Path] | None, typer.Option("--pack", help="Folder with your own rules/ and baselines/; repeatable.")
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table, json (one object a line) or csv.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error was raised.")]

@@ -101,8 +101,8 @@ def _style(row: Mapping[str, Any]) -> str | None:
 
 def open_streams() -> None:
     """Let standard output and error lead nowhere where the caller closed them (`>&-`)."""
-    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")
-    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")
+    sys.stdout = sys.stdout or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - open as long as we run
+    sys.stderr = sys.stderr or Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - the same
 
 
 def write(text: str) -> None:

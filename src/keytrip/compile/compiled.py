@@ -167,7 +167,11 @@ def compile_rule(document: Document, documents: Sequence[Document], packs: Seque
     except KeytripError as error:
         reason = str(error)
     return CompiledRule(
-        document.name, str(document.data.get("id")), str(document.data.get("title")), document.level, document.tags,
+        document.name,
+        str(document.data.get("id")),
+        str(document.data.get("title")),
+        document.level,
+        document.tags,
         refused=reason,
     )
 

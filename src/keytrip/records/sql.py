@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from keytrip.records.vocabulary import usage
 
-# SEMANTICS section 1: a date, then time, fraction and offset if there. The forms that most logs have take a short way: a
+# SEMANTICS section 1: a date, then time, fraction and offset if there. Forms that most logs have take a short way: a
 # mask fixes where each part is, and strptime takes nothing but digits there. Everything else meets the full pattern.
 _TIME = r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)?)?"
 _NUMBER = r"-?\d+(\.\d+)?([eE][+-]?\d+)?"
@@ -15,9 +15,11 @@ _MASKS = {
     "____-__-__T__:__:__.______+00:00": "%Y-%m-%dT%H:%M:%S.%f+00:00",
     "____-__-__T__:__:__+00:00": "%Y-%m-%dT%H:%M:%S+00:00",
 }
-_SHORT_WAY = "\n       ".join(f"when s like '{mask}' then kt_within(s, try_strptime(s, '{form}'))" for mask, form in _MASKS.items())
+_SHORT_WAY = "\n       ".join(
+    f"when s like '{mask}' then kt_within(s, try_strptime(s, '{form}'))" for mask, form in _MASKS.items()
+)
 
-# 10^11 splits seconds from milliseconds (SEMANTICS section 1). 18 decimals hold what programs print; more are cut, since
+# 10^11 splits seconds from milliseconds (SEMANTICS section 1). 18 decimals hold what programs print; more are cut:
 # a cast would round them up.
 MACROS = rf"""
 create or replace temp macro kt_range(t) as
@@ -29,7 +31,8 @@ create or replace temp macro kt_offset(z) as
   case when substr(z, 2, 2) < '24' and right(z, 2) < '60'
        then to_minutes((case when z[1] = '-' then -1 else 1 end)
             * (cast(substr(z, 2, 2) as integer) * 60 + cast(right(z, 2) as integer))) end;
-create or replace temp macro kt_body(s) as case when substr(s, 12, 2) < '24' then try_cast(left(s, 26) as timestamp) end;
+create or replace temp macro kt_body(s) as
+  case when substr(s, 12, 2) < '24' then try_cast(left(s, 26) as timestamp) end;
 create or replace temp macro kt_clock(s) as
   case when strlen(s) = 10 then try_cast(s as timestamp)
        when s like '%Z' then kt_body(left(s, strlen(s) - 1))

@@ -44,7 +44,7 @@ class Source:
 
 
 def bare_address(text: str) -> str:
-    """Return DuckDB text that takes brackets, port, zone and prefix length off an address; other text stays as it is."""
+    """Return DuckDB text that takes brackets, port, zone and prefix length off an address; other text stays."""
     ported = rf"regexp_replace({text}, '^([0-9]{{1,3}}(\.[0-9]{{1,3}}){{3}}):[0-9]+$', '\1')"
     boxed = rf"regexp_replace({ported}, '^\[([0-9A-Fa-f:.]+)(%[^\]]*)?\](:[0-9]+)?$', '\1')"
     return rf"regexp_replace({boxed}, '^([0-9A-Fa-f]*[.:][0-9A-Fa-f:.]*)(%.*|/[0-9]+)$', '\1')"

@@ -1,4 +1,5 @@
 """Turns what the quick reader cannot take as it lies (plain lines, files with faults) into NDJSON in the work folder.
+
 A file that is not what it says it is, is refused by name.
 """
 
@@ -99,7 +100,9 @@ def convert(file: InputFile, workshop: Workshop, *, rewrite: bool = False) -> Pr
     if not out.size and rejects and not any(r.reason in JSON_REASONS for r in rejects):
         first = rejects[0]
         hint = _BROKEN.get(first_bytes(file.path, 2), "is its suffix right?")
-        raise DataError(f"not one record can be read: line {first.line} {first.reason}", place=Place(file.name), hint=hint)
+        raise DataError(
+            f"not one record can be read: line {first.line} {first.reason}", place=Place(file.name), hint=hint
+        )
     return Prepared(file, Path(target.name), "ndjson", numbered=True, longest=out.longest, rejects=tuple(rejects))
 
 

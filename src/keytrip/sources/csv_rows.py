@@ -1,4 +1,4 @@
-"""CSV files row by row, each with the line that it begins on; a row that is broken does not take the next ones along."""
+"""CSV files row by row, each with the line that it begins on; a broken row does not take the next ones along."""
 
 from __future__ import annotations
 
@@ -97,7 +97,9 @@ def csv_records(file: InputFile, limit: int) -> Iterator[tuple[int, dict[str, st
         rows = _rows(_Lines(source, limit))
         _, header, _ = next(rows, (0, [], ""))
         if isinstance(header, str) or _unfit(header):
-            raise DataError("is no CSV: its first line is no header", place=Place(file.name), hint="is its suffix right?")
+            raise DataError(
+                "is no CSV: its first line is no header", place=Place(file.name), hint="is its suffix right?"
+            )
         for line, cells, start in rows:
             yield line, _record(header, cells), start.encode("utf-8", "surrogateescape")
 

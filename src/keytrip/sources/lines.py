@@ -1,5 +1,6 @@
-"""Goes through a text log line by line where the quick reader saw a fault: what is no record is set aside with its
-line number and reason, the rest is written on as NDJSON that carries its line number.
+"""Goes through a text log line by line where the quick reader saw a fault.
+
+What is no record is set aside with its line number and reason, the rest is written on as numbered NDJSON.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """LiteLLM proxy: its spend-log table, and its standard logging payload.
 
-The table as JSON or CSV, from the database or GET /spend/logs; the payload by the file, generic API, S3 and GCS loggers.
+The table as JSON or CSV, from the database or GET /spend/logs; the payload by the file, API, S3 and GCS loggers.
 Facts: fixtures made by running LiteLLM, tests/fixtures/README.md.
 """
 
@@ -143,8 +143,11 @@ SOURCE = Source(
         "key_id": _first(_meta("user_api_key_hash"), _text("api_key"), _meta("user_api_key")),
         "key_label": _meta("user_api_key_alias"),
         "project": _first(
-            _text("team_id"), _meta("user_api_key_team_id"), _meta("user_api_key_project_id"),
-            _text("organization_id"), _meta("user_api_key_org_id"),
+            _text("team_id"),
+            _meta("user_api_key_team_id"),
+            _meta("user_api_key_project_id"),
+            _text("organization_id"),
+            _meta("user_api_key_org_id"),
         ),
         "user": _first(_text("end_user"), _text("user"), _meta("user_api_key_user_id")),
         "model": _MODEL,
@@ -162,7 +165,9 @@ SOURCE = Source(
         "user_agent": _first(_text("user_agent"), _meta("user_agent")),
         "status_code": _STATUS,
         # an upstream may repeat its id, and a fallback repeats the call's: only both together name a request
-        "request_id": f"nullif(concat_ws('/', {_first(_text('id'), _text('request_id'))}, {_text('litellm_call_id')}), '')",
+        "request_id": (
+            f"nullif(concat_ws('/', {_first(_text('id'), _text('request_id'))}, {_text('litellm_call_id')}), '')"
+        ),
         "max_tokens": (
             "case when json_valid(model_parameters) then "
             "coalesce(json_extract_string(model_parameters, '$.max_tokens'), "

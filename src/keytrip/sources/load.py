@@ -1,4 +1,4 @@
-"""Puts the records of a group of files into one table: quickly where every file allows it, and only the others again."""
+"""Puts the records of a group of files into one table: quickly where every file allows it, only the others again."""
 
 from __future__ import annotations
 

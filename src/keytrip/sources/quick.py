@@ -1,6 +1,6 @@
 """Whether DuckDB can read a file as it lies, and sees every fault in it itself.
 
-It takes two things for JSON that are none, and lets them be where the quick way is taken: a comma after the last member,
+It takes two things for JSON that are none, and lets them be on the quick way: a comma after the last member,
 and NaN or Infinity in a member that is not read. Both leave no doubt about what the record says.
 """
 

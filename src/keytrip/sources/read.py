@@ -73,7 +73,9 @@ def write_rejects(rejects: Sequence[Reject], path: Path) -> None:
 
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     lines = (
-        orjson.dumps({"file": r.file, "line": r.line, "reason": r.reason, "text": r.text}, option=orjson.OPT_APPEND_NEWLINE)
+        orjson.dumps(
+            {"file": r.file, "line": r.line, "reason": r.reason, "text": r.text}, option=orjson.OPT_APPEND_NEWLINE
+        )
         for r in sorted(rejects, key=lambda r: (r.file, r.line))
     )
     try:

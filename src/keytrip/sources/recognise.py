@@ -96,7 +96,9 @@ def _line_sample(file: InputFile, start: bytes) -> Iterator[Mapping[str, Any]]:
     if not found and (whole := parse(start)[0]) is not None:
         yield whole
     elif not found and file.form != "text" and start.strip():
-        raise DataError("not one record can be read in its first MiB", place=Place(file.name), hint="is its suffix right?")
+        raise DataError(
+            "not one record can be read in its first MiB", place=Place(file.name), hint="is its suffix right?"
+        )
 
 
 def _array_sample(start: bytes) -> Iterator[Mapping[str, Any]]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from keytrip.errors import DataError, Place, SystemRefusedError
 
 # Shapes of live keys: a prefix that providers document (OpenAI, Anthropic, OpenRouter and others; Cerebras, Groq, xAI,
-# Perplexity, NVIDIA, Hugging Face, Replicate, Together, Fireworks, LangSmith, Pinecone, Vercel, Google, AWS) and at least
+# Perplexity, NVIDIA, Hugging Face, Replicate, Together, Fireworks, LangSmith, Pinecone, Vercel, Google, AWS), at least
 # 16 more characters of the key alphabet, without the dots of a masked key; or a signed token.
 _PREFIXES = r"sk-|sk_|csk-|gsk_|xai-|pplx-|nvapi-|hf_|r8_|tgp_v1_|fw_|lsv2_|pcsk_|vck_|AIza|AQ\.|ABSK|bedrock-api-key-"
 _SHAPE = rf"((?:{_PREFIXES})[A-Za-z0-9_\-+/=]{{16,}}|eyJ[A-Za-z0-9_\-]{{10,}}\.[A-Za-z0-9_\-.]{{16,}})"

@@ -136,7 +136,9 @@ def _bad(name: str, source: Source) -> str | None:
 def reason_sql(source: Source) -> str:
     """Return SQL text that says why a row is no record, or null."""
     checks = [(name, _bad(name, source)) for name in usage().fields]
-    cases = [f"when {bad} then {quote_text(f'{name} {_FAULTS[usage().fields[name].type]}')}" for name, bad in checks if bad]
+    cases = [
+        f"when {bad} then {quote_text(f'{name} {_FAULTS[usage().fields[name].type]}')}" for name, bad in checks if bad
+    ]
     nothing = f"{column_sql('timestamp', source)} is null and {source.fields['key_id']} is null"
     return f"case {' '.join(cases)} when {nothing} then 'has neither a time nor a key' end"
 
