@@ -99,7 +99,6 @@ def test_one_source_is_told_from_another(tmp_path: Path, name: str, content: byt
         ({"a.csv": b"key_id,timestamp\n"}, "no record shows which source wrote this"),
         ({"a.json": b"[]"}, "no record shows which source wrote this"),
         ({"a.json": b"[5"}, "no record shows which source wrote this"),
-        ({"a.csv": b'a,b\n1,"' + b"x" * 17 * 2**20}, "no record shows which source wrote this"),
     ],
 )
 def test_none_and_several_are_asked_back(tmp_path: Path, files: dict[str, bytes], message: str) -> None:

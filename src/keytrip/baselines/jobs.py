@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import cast
 
-from keytrip.baselines.kinds import Job, Measure
+from keytrip.baselines.kinds import Job
 from keytrip.content import content_files
 from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.records.sql import derived_sql, quote_name
@@ -86,13 +86,13 @@ class Partial:
     Attributes:
         name: Its name, from its grain.
         grain: Group columns beside the day.
-        measures: Column -> how it is made.
+        measures: Column -> its SQL over records.
         by_day: Whether rows are kept apart by day.
     """
 
     name: str
     grain: tuple[str, ...]
-    measures: Mapping[str, Measure]
+    measures: Mapping[str, str]
     by_day: bool = True
 
     @property
@@ -106,14 +106,8 @@ class Partial:
         parts = [f"{_field(name)} as {quote_name(name)}" for name in self.grain]
         day = "cast(timestamp as date)" if self.by_day else "case when timestamp is not null then date '1970-01-01' end"
         parts.append(f"{day} as day")
-        parts += [f"{m.sql} as {quote_name(name)}" for name, m in self.measures.items()]
+        parts += [f"{sql} as {quote_name(name)}" for name, sql in self.measures.items()]
         return f"select {', '.join(parts)} from {relation} group by all"
-
-    def combined(self, relation: str) -> str:
-        """Return the SELECT that makes one row of each group of several partials."""
-        grain = ", ".join(quote_name(name) for name in (*self.grain, "day"))
-        parts = ", ".join(f"{m.combine}({quote_name(n)}) as {quote_name(n)}" for n, m in self.measures.items())
-        return f"select {grain}, {parts} from {relation} group by all"
 
 
 def _field(name: str) -> str:

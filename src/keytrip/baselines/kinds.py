@@ -28,15 +28,6 @@ _MEASURE = re.compile(r"(sum|max)\((\w+)\)")
 HOURLY = "(bucket_seconds is null or bucket_seconds <= 3600)"
 
 
-@dataclass(frozen=True)
-class Measure:
-    """One column of a partial: its SQL over records, and how two partials of a group become one."""
-
-    sql: str
-    combine: str
-    inputs: frozenset[str]
-
-
 class Job(Protocol):
     """What every kind offers.
 
@@ -59,7 +50,7 @@ class Job(Protocol):
     def inputs(self) -> frozenset[str]:
         """Fields of the records that the job needs."""
 
-    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, str]:
         """Return the partial's measures by column name; `table` is the job's name.
 
         Only those that the `wanted` columns of the table need; None asks for all.
@@ -132,18 +123,14 @@ class DailyStatistic:
         """The measured field and the key columns."""
         return frozenset({*self.grain, self._parsed[1]})
 
-    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:  # noqa: ARG002 - all need it
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, str]:  # noqa: ARG002 - all need it
         """The day's number, and how many records had one."""
         function, name = self._parsed
         column = derived_sql(name) if name in usage().derived else quote_name(name)
         value = f"{function}({column})"
         if function == "sum":
             value = f"sum({_money(column)})" if usage().columns[name].type == "double" else _integer(column)
-        inputs = frozenset({name})
-        return {
-            f"{table}_value": Measure(value, function, inputs),
-            f"{table}_seen": Measure(f"count({column})", "sum", inputs),
-        }
+        return {f"{table}_value": value, f"{table}_seen": f"count({column})"}
 
     def needs_day(self, wanted: frozenset[str]) -> bool:
         """Always: its numbers are per day."""
@@ -233,15 +220,11 @@ class KnownSet:
         """The key columns."""
         return frozenset(self.grain)
 
-    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:  # noqa: ARG002 - sets of one grain share them
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, str]:  # noqa: ARG002 - sets of one grain share them
         """Events and their first and last time; a set whose members alone are wanted needs only the events."""
-        nothing: frozenset[str] = frozenset()
-        found = {"events": Measure("count(timestamp)", "sum", nothing)}
-        if wanted is None or "first_seen" in wanted:
-            found["first_seen"] = Measure("min(timestamp)", "min", nothing)
-        if wanted is None or "last_seen" in wanted:
-            found["last_seen"] = Measure("max(timestamp)", "max", nothing)
-        return found
+        times = {"first_seen": "min(timestamp)", "last_seen": "max(timestamp)"}
+        asked = {name: sql for name, sql in times.items() if wanted is None or name in wanted}
+        return {"events": "count(timestamp)", **asked}
 
     def needs_day(self, wanted: frozenset[str]) -> bool:
         """Only for the number of days."""
@@ -308,9 +291,9 @@ class HourProfile:
         """The key columns, the time and the width of buckets."""
         return frozenset({*self.grain, "bucket_seconds"})
 
-    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, Measure]:  # noqa: ARG002 - hour tables share it
+    def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, str]:  # noqa: ARG002 - hour tables share it
         """Records that say their hour, undated ones included (they count in the total)."""
-        return {"hourly": Measure(f"count(*) filter ({HOURLY})", "sum", frozenset({"bucket_seconds"}))}
+        return {"hourly": f"count(*) filter ({HOURLY})"}
 
     def needs_day(self, wanted: frozenset[str]) -> bool:
         """Only the hour of the week comes from the day."""

@@ -83,7 +83,7 @@ COLUMNS = {
 def fingerprint(partials: Sequence[Partial]) -> str:
     """Return a digest of what the partials hold: a new or changed job needs the logs once more."""
     derived = {name: field.sql for name, field in usage().derived.items()}
-    text = repr([(p.name, p.grain, sorted((n, m.sql) for n, m in p.measures.items())) for p in partials])
+    text = repr([(p.name, p.grain, sorted(p.measures.items())) for p in partials])
     return hashlib.sha256(f"{__version__} {text} {derived} {[*usage().fields]}".encode()).hexdigest()[:16]
 
 

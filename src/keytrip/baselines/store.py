@@ -57,11 +57,6 @@ class Store:
         """Names the active snapshot."""
         return self.root / "active.json"
 
-    @property
-    def exists(self) -> bool:
-        """Whether a build ever promoted a snapshot here."""
-        return self.active.is_file()
-
 
 @contextmanager
 def held(store: Store, wait: float) -> Iterator[None]:

@@ -38,12 +38,11 @@ Homes: TypeAlias = Mapping[int, datetime | None]
 
 @dataclass(frozen=True)
 class Against:
-    """What the records are compared with; exactly one of the three.
+    """What the records are compared with; neither of the two: in memory, with the 30 days before `HuntRequest.since`.
 
     Attributes:
         snapshot: (folder of the tables, number, end: the first moment that it has not seen).
         tables: A folder of tables, not checked for time.
-        since: In-memory history: the 30 days before `HuntRequest.since`.
     """
 
     snapshot: tuple[Path, int, datetime] | None = None

@@ -102,6 +102,8 @@ _MODEL = (
     "nullif(regexp_replace(regexp_replace(\"model\", '^.*/', ''), "
     "'^(us|eu|apac|global|us-gov)\\.(anthropic|amazon|meta|mistral|cohere|deepseek)', '\\2'), '')"
 )
+# The table marks an answer from the cache in its id, the payload does not.
+_ID = f"regexp_replace({_first(_text('id'), _text('request_id'))}, '_cache_hit[0-9.]+$', '')"
 # A proxy in front appends to X-Forwarded-For: the first is the client (as far as the proxy can be believed).
 _IP = f"trim(split_part(coalesce({_text('requester_ip_address')}, {_meta('requester_ip_address')}), ',', 1))"
 
@@ -165,9 +167,7 @@ SOURCE = Source(
         "user_agent": _first(_text("user_agent"), _meta("user_agent")),
         "status_code": _STATUS,
         # an upstream may repeat its id, and a fallback repeats the call's: only both together name a request
-        "request_id": (
-            f"nullif(concat_ws('/', {_first(_text('id'), _text('request_id'))}, {_text('litellm_call_id')}), '')"
-        ),
+        "request_id": f"nullif(concat_ws('/', {_ID}, {_text('litellm_call_id')}), '')",
         "max_tokens": (
             "case when json_valid(model_parameters) then "
             "coalesce(json_extract_string(model_parameters, '$.max_tokens'), "

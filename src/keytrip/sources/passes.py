@@ -7,8 +7,9 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from keytrip.records.addresses import normal_address
+from keytrip.records.sql import quote_name
 from keytrip.sources.pricing import prices_of
-from keytrip.sources.secrets import pseudonym, secret_in
+from keytrip.sources.secrets import SHORTEST_WITHIN, WITHIN, hide_within, pseudonym, secret_in
 from keytrip.sources.select import COLON, FLAGS, SECRETS, UNPRICED
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 CHUNK = "kt_chunk"
 _BATCH = 50_000
+_TEXTS = ("key_label", "project", "user", "model", "model_raw", "endpoint", "user_agent")
 _PRICES = {
     "provider": "varchar",
     "model": "varchar",
@@ -55,6 +57,18 @@ def hide_keys(con: duckdb.DuckDBPyConnection, key: Callable[[], bytes]) -> None:
     _replace(con, "key_id", ((text, pseudonym(secret_in(text), secret)) for (text,) in rows))
 
 
+def hide_in_texts(con: duckdb.DuckDBPyConnection, columns: Collection[str]) -> None:
+    """Cut keys in clear out of the other texts that people fill in."""
+    for column in (quote_name(name) for name in _TEXTS if name in columns):
+        rows = con.execute(
+            f"select distinct {column} from {CHUNK} where strlen({column}) >= ? and regexp_matches({column}, ?)",
+            [SHORTEST_WITHIN, WITHIN],
+        ).fetchall()
+        changed = [(text, new) for (text,) in rows if (new := hide_within(text)) != text]
+        if changed:
+            _replace(con, column, changed)
+
+
 def normalise_addresses(con: duckdb.DuckDBPyConnection) -> None:
     """Write IPv6 addresses as RFC 5952 and IPv4-mapped ones as IPv4."""
     rows = con.execute(f"select distinct source_ip from {CHUNK} where contains(source_ip, ':')").fetchall()
@@ -92,6 +106,7 @@ def finish(con: duckdb.DuckDBPyConnection, columns: Collection[str], key: Callab
     (flags,) = con.execute(f"select coalesce(bit_or({FLAGS}), 0) from {CHUNK}").fetchone() or (0,)
     if flags & SECRETS:
         hide_keys(con, key)
+    hide_in_texts(con, columns)
     if flags & COLON:
         normalise_addresses(con)
     if flags & UNPRICED:

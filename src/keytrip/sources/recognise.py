@@ -77,10 +77,7 @@ def sample(file: InputFile) -> Iterator[Mapping[str, Any]]:
 
 def _csv_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
     csv.field_size_limit(MAX_LINE)
-    try:
-        yield from csv.DictReader(io.StringIO(start.decode("utf-8", "replace"), newline=""))
-    except csv.Error:
-        return
+    yield from csv.DictReader(io.StringIO(start.decode("utf-8", "replace"), newline=""))
 
 
 def _line_sample(file: InputFile, start: bytes) -> Iterator[Mapping[str, Any]]:

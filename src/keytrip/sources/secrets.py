@@ -18,6 +18,11 @@ _SHAPE = rf"((?:{_PREFIXES})[A-Za-z0-9_\-+/=]{{16,}}|eyJ[A-Za-z0-9_\-]{{10,}}\.[
 # What goes by `Bearer` is a secret whatever it looks like. RE2 and Python read this alike.
 SECRET = rf"^[Bb]earer +(\S{{8,}})$|(?:^|[^A-Za-z0-9]){_SHAPE}"
 SHORTEST = 15  # characters of the shortest text that SECRET finds
+# In other texts a key stands alone, as a word: `task-` and `risk-` begin none.
+WITHIN = rf"(?:^|[^A-Za-z0-9]){_SHAPE}"
+SHORTEST_WITHIN = 19
+_WITHIN = re.compile(rf"(^|[^A-Za-z0-9]){_SHAPE}")
+_SURELY = 32
 _SECRET = re.compile(SECRET)
 _ANYWHERE = re.compile(_SHAPE)
 _BEARER = re.compile(r"([Bb]earer +)(?!\S*\.\.)[^\s\"',;]{8,}")
@@ -27,6 +32,15 @@ _KEY_BYTES = 32
 def mask(text: str) -> str:
     """Return `text` with every key in clear cut to its first four characters."""
     return _ANYWHERE.sub(lambda m: m.group(0)[:4] + "***", _BEARER.sub(r"\1***", text))
+
+
+def hide_within(text: str) -> str:
+    """Return a text without the keys in clear that stand in it, where a name such as `sk-learn-...` may stand too."""
+    return _WITHIN.sub(lambda m: m.group(1) + mask(m.group(2)) if _sure(m.group(2)) else m.group(0), text)
+
+
+def _sure(shape: str) -> bool:
+    return len(shape) >= _SURELY or any(character.isdigit() for character in shape)
 
 
 def secret_in(text: str) -> str:
