@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
@@ -61,13 +62,21 @@ class Place:
     def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a command."""
         own = {"TMPDIR": str(self.work), "KEYTRIP_CACHE": str(self.cache)}
-        return {n: v for n, v in os.environ.items() if not n.startswith(("KEYTRIP_", "NO_COLOR"))} | own | dict(more or {})
+        inherited = {n: v for n, v in os.environ.items() if not n.startswith(("KEYTRIP_", "NO_COLOR", "FORCE_COLOR"))}
+        return inherited | own | dict(more or {})
 
-    def run(self, *arguments: object, env: Mapping[str, str] | None = None, **options: Any) -> Done:
-        """Run a command to its end."""
+    def run(
+        self, *arguments: object, env: Mapping[str, str] | None = None, most: int | None = None, **options: Any
+    ) -> Done:
+        """Run a command to its end; no file that it writes may have more than `most` bytes."""
         command = [sys.executable, "-m", "keytrip", *map(str, arguments)]
+        given = self.environment(env)
+        if most is not None:
+            # the coverage of the process would be a file too
+            given = {name: value for name, value in given.items() if not name.startswith("COVERAGE")}
+            options["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         done = subprocess.run(
-            command, cwd=self.folder, env=self.environment(env), capture_output=True, check=False, timeout=120, **options
+            command, cwd=self.folder, env=given, capture_output=True, check=False, timeout=120, **options
         )
         return Done(done.returncode, done.stdout, done.stderr.decode())
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 import os
-import resource
 import secrets
 import signal
 import stat
@@ -110,11 +109,11 @@ def test_a_file_that_is_not_what_it_says_is_refused_and_nothing_remains(
     arguments = ["0.ndjson", "z.ndjson", name] if source else [name, "0.ndjson", "z.ndjson"]
     done = place.run("read", *arguments, "--out", "records.parquet", *([source] if source else []))
 
-    if source or "suffix does" in part or "whole" in part or "Parquet" in part:
+    assert (done.code, done.out) == (1, b"")
+    assert "Traceback" not in done.err
+    assert done.err.splitlines()[-1].startswith(f"keytrip: {name}: ")
+    if source:
         _clear(done, 1, part)
-    else:  # recognising looks at the beginning only, and says less
-        assert done.code in {1, 2}
-        assert done.out == b""
     assert (place.folder / "records.parquet").read_bytes() == b"old"
     assert place.left() == {"0.ndjson", name, "records.parquet", "z.ndjson"}
 
@@ -254,7 +253,17 @@ def test_a_folder_is_read_without_the_commands_own_result(place: Place) -> None:
 
 def test_names_with_special_characters_are_read(place: Place) -> None:
     """Brackets, stars, quotes, spaces, line ends, a leading dash and other alphabets are characters as any other."""
-    names = ["a[1].ndjson", "b*.ndjson", "c'q\".ndjson", "d e.ndjson", "ü.ndjson", "f?.csv", "{g}.json", "-h.ndjson", "i\nj.ndjson"]
+    names = [
+        "a[1].ndjson",
+        "b*.ndjson",
+        "c'q\".ndjson",
+        "d e.ndjson",
+        "ü.ndjson",
+        "f?.csv",
+        "{g}.json",
+        "-h.ndjson",
+        "i\nj.ndjson",
+    ]
     place.write({name: RECORD if not name.endswith("csv") else b"key_id,user\nk,u\n" for name in names})
     done = place.read(*(f"./{name}" for name in names))
 
@@ -289,19 +298,20 @@ def test_rejects_that_cannot_be_written_take_the_result_along(place: Place) -> N
     place.write({"a.ndjson": RECORD + b"bad\n", "records.parquet": b"old"})
     (place.folder / "folder").mkdir()
 
-    _clear(place.read("a.ndjson", "--rejects", "folder"), 3, "folder: cannot be written (Is a directory); use --rejects FILE")
+    _clear(
+        place.read("a.ndjson", "--rejects", "folder"),
+        3,
+        "folder: cannot be written (Is a directory); use --rejects FILE",
+    )
     assert (place.folder / "records.parquet").read_bytes() == b"old"
     assert place.left() == {"a.ndjson", "records.parquet"}
 
 
 def _big(lines: int) -> bytes:
     return b"".join(
-        f'{{"timestamp": "2026-04-01T00:00:00Z", "key_id": "k{secrets.token_hex(20)}"}}\n'.encode() for _ in range(lines)
+        f'{{"timestamp": "2026-04-01T00:00:00Z", "key_id": "k{secrets.token_hex(20)}"}}\n'.encode()
+        for _ in range(lines)
     )
-
-
-def _limited(size: int) -> Callable[[], None]:
-    return lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
 
 
 @pytest.mark.parametrize(
@@ -316,7 +326,7 @@ def _limited(size: int) -> Callable[[], None]:
 def test_a_full_disk_is_said_and_nothing_is_left(place: Place, name: str, content: bytes) -> None:
     """Where the result, what is unpacked or what is converted does not fit: exit code 3, and the old result stays."""
     place.write({name: content, "records.parquet": b"old"})
-    done = place.read(name, preexec_fn=_limited(100_000))
+    done = place.read(name, most=100_000)
 
     _clear(done, 3, "no room: ", "File too large", "free some disk")
     assert (place.folder / "records.parquet").read_bytes() == b"old"
@@ -326,7 +336,7 @@ def test_a_full_disk_is_said_and_nothing_is_left(place: Place, name: str, conten
 def test_rejects_that_do_not_fit_leave_no_part(place: Place) -> None:
     """The rejects file is there whole or not at all."""
     place.write({"a.ndjson": RECORD + b"this is no record at all, and there are many of it\n" * 5000})
-    done = place.read("a.ndjson", preexec_fn=_limited(200_000))
+    done = place.read("a.ndjson", most=200_000)
 
     _clear(done, 3, "cannot be written (File too large); use --rejects FILE")
     assert place.left() == {"a.ndjson"}
@@ -338,8 +348,8 @@ def test_a_full_standard_output_is_said(place: Place) -> None:
     command = [sys.executable, "-m", "keytrip", "read", "a.ndjson", "--source", "canonical", "--out", "records.parquet"]
     options = {"cwd": place.folder, "env": place.environment(), "check": False, "timeout": 120}
     with Path("/dev/full").open("wb") as full:
-        out = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, **options)
-        err = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, **options)
+        out = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, **options)  # noqa: PLW1510 - options has it
+        err = subprocess.run(command, stdout=subprocess.PIPE, stderr=full, **options)  # noqa: PLW1510 - options has it
 
     assert out.returncode == 3
     assert b"No space left on device; free some disk" in out.stderr
@@ -367,7 +377,13 @@ def test_a_reader_that_goes_away_is_no_failure(place: Place) -> None:
     gone, write = os.pipe()
     os.close(gone)
     done = subprocess.run(
-        command, cwd=place.folder, env=place.environment(), stdout=write, stderr=subprocess.PIPE, check=False, timeout=120
+        command,
+        cwd=place.folder,
+        env=place.environment(),
+        stdout=write,
+        stderr=subprocess.PIPE,
+        check=False,
+        timeout=120,
     )
     os.close(write)
 
@@ -388,6 +404,8 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(place: Place, seen: bytes)
         env=place.environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # a shell that starts the tests in the background has it ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads here
     )
     _wait_for(lambda: any(place.work.iterdir()) or process.poll() is not None)
     process.send_signal(signal.SIGINT)
@@ -427,10 +445,18 @@ def test_a_folder_with_the_name_of_a_file_is_read_as_a_folder(place: Place) -> N
 def test_keys_in_clear_are_in_nothing_that_is_written(place: Place) -> None:
     """A live key in records, texts, broken lines and refused files is in no result, reject, message, store or table."""
     key = _live_key()
-    record = f'{{"timestamp": "2026-04-01T00:00:00Z", "key_id": "{key}", "user_agent": "x {key}", "request_id": "%s"}}\n'
+    record = (
+        f'{{"timestamp": "2026-04-01T00:00:00Z", "key_id": "{key}", "user_agent": "x {key}", "request_id": "%s"}}\n'
+    )
     place.write(
         {
-            "a.ndjson": (record % "1" + record % "1" + record % "2" + f"broken {key}\n" + f'{{"key_id": "{key}", "cost_usd": "x"}}\n').encode(),
+            "a.ndjson": (
+                record % "1"
+                + record % "1"
+                + record % "2"
+                + f"broken {key}\n"
+                + f'{{"key_id": "{key}", "cost_usd": "x"}}\n'
+            ).encode(),
             "b.json": f'[{{"key_id": "{key}", garbage]'.encode(),
             "c.csv": f"key_id,user\n{key},u\n{key}\n".encode(),
         }
@@ -439,7 +465,18 @@ def test_keys_in_clear_are_in_nothing_that_is_written(place: Place) -> None:
         place.read("a.ndjson", "c.csv"),
         place.read("b.json"),
         place.read("b.json", "--verbose"),
-        place.run("hunt", "a.ndjson", "--source", "canonical", "--since", "2026-04-01", "--rule", "key_never_seen", "--format", "json"),
+        place.run(
+            "hunt",
+            "a.ndjson",
+            "--source",
+            "canonical",
+            "--since",
+            "2026-04-01",
+            "--rule",
+            "key_never_seen",
+            "--format",
+            "json",
+        ),
         place.run("hunt", "a.ndjson", "--source", "canonical", "--since", "2026-04-01", "--rule", "key_never_seen"),
         place.run("baseline", "build", "a.ndjson", "--source", "canonical", "--end", "2026-04-01"),
         place.run("baseline", "export", "exported"),
@@ -447,7 +484,9 @@ def test_keys_in_clear_are_in_nothing_that_is_written(place: Place) -> None:
 
     assert [done.code for done in runs] == [0, 1, 1, 0, 0, 0, 0]
     shown = b"".join(done.out + done.err.encode() for done in runs)
-    written = b"".join(p.read_bytes() for p in place.folder.rglob("*") if p.is_file() and p.name not in {"a.ndjson", "b.json", "c.csv"})
+    written = b"".join(
+        p.read_bytes() for p in place.folder.rglob("*") if p.is_file() and p.name not in {"a.ndjson", "b.json", "c.csv"}
+    )
     for half in (key[4:24].encode(), key[-20:].encode()):
         assert half not in shown
         assert half not in written
@@ -457,7 +496,7 @@ def test_keys_in_clear_are_in_nothing_that_is_written(place: Place) -> None:
 
 
 def test_the_key_of_pseudonyms_is_private_and_can_be_shared(place: Place) -> None:
-    """It is made on first use with mode 0600, in the store or where KEYTRIP_HMAC_KEY_FILE says; the same file, the same ids."""
+    """It is made on first use with mode 0600, in the store or where KEYTRIP_HMAC_KEY_FILE says; same file, same ids."""
     key = _live_key()
     place.write({"a.ndjson": f'{{"timestamp": "2026-04-01", "key_id": "{key}"}}\n'.encode(), "b.ndjson": RECORD})
     shared = {"KEYTRIP_HMAC_KEY_FILE": str(place.folder / "shared" / "my.key")}
@@ -477,7 +516,13 @@ def test_the_key_of_pseudonyms_is_private_and_can_be_shared(place: Place) -> Non
 
 def test_a_key_file_that_is_none_is_refused(place: Place) -> None:
     """A wrong key file is named, and nothing is written; it is not asked for where no log carries a key."""
-    place.write({"a.ndjson": f'{{"timestamp": "2026-04-01", "key_id": "{_live_key()}"}}\n'.encode(), "b.ndjson": RECORD, "k": b"no key"})
+    place.write(
+        {
+            "a.ndjson": f'{{"timestamp": "2026-04-01", "key_id": "{_live_key()}"}}\n'.encode(),
+            "b.ndjson": RECORD,
+            "k": b"no key",
+        }
+    )
     env = {"KEYTRIP_HMAC_KEY_FILE": "k"}
 
     _clear(place.read("a.ndjson", env=env), 1, "k: is no HMAC key file; it holds 64 hex digits")

@@ -126,7 +126,9 @@ def test_spend_logs_are_the_same_as_json_and_csv(reader: Reader, tmp_path: Path)
     assert from_json == from_csv
 
 
-def test_spend_logs_and_payloads_agree_where_they_overlap(reader: Reader, payloads: Mapping[str, Row], tmp_path: Path) -> None:
+def test_spend_logs_and_payloads_agree_where_they_overlap(
+    reader: Reader, payloads: Mapping[str, Row], tmp_path: Path
+) -> None:
     """A request is the same record by its id, but for what only one of the two shapes knows."""
     table = _rows(reader, tmp_path, _FOLDER / "spend_logs.json")
 
@@ -167,7 +169,11 @@ def _payload(**members: Any) -> bytes:
         ({"request_id": "r", "litellm_call_id": ""}, "request_id", "r"),
         ({"status": "success"}, "status_code", 200),
         ({"status": "failure", "error_information": {"error_code": "429"}}, "status_code", 429),
-        ({"status": "failure", "error_information": {"error_code": "invalid_key", "normalized_error": "401_X"}}, "status_code", 401),
+        (
+            {"status": "failure", "error_information": {"error_code": "invalid_key", "normalized_error": "401_X"}},
+            "status_code",
+            401,
+        ),
         ({"status": "failure", "metadata": {"error_information": {"error_code": "503"}}}, "status_code", 503),
         ({"status": "failure", "error_information": {"error_code": "999"}}, "status_code", None),
         ({"status": "failure"}, "status_code", None),
@@ -186,17 +192,27 @@ def _payload(**members: Any) -> bytes:
         ({"requester_ip_address": "203.0.113.9:4711"}, "source_ip", "203.0.113.9"),
         ({"requester_ip_address": "[2001:DB8::1]:443"}, "source_ip", "2001:db8::1"),
         ({"requester_ip_address": "fe80::1%eth0"}, "source_ip", "fe80::1"),
-        ({"requester_ip_address": "", "metadata": {"requester_ip_address": "::ffff:192.0.2.7"}}, "source_ip", "192.0.2.7"),
+        (
+            {"requester_ip_address": "", "metadata": {"requester_ip_address": "::ffff:192.0.2.7"}},
+            "source_ip",
+            "192.0.2.7",
+        ),
         ({"requester_ip_address": ""}, "source_ip", None),
         ({"metadata": "no json"}, "key_id", None),
         ({"metadata": json.dumps({"user_api_key_hash": "h"})}, "key_id", "h"),
         ({"api_key": "t"}, "key_id", "t"),
         ({"end_user": "", "user": "u"}, "user", "u"),
         ({"model_parameters": {"max_output_tokens": 7}}, "max_tokens", 7),
-        ({"prompt_tokens": 5, "metadata": {"additional_usage_values": {"cache_read_input_tokens": 3}}}, "cached_input_tokens", 3),
+        (
+            {"prompt_tokens": 5, "metadata": {"additional_usage_values": {"cache_read_input_tokens": 3}}},
+            "cached_input_tokens",
+            3,
+        ),
     ],
 )
-def test_members_that_come_in_several_ways(read_bytes: ReadBytes, members: Mapping[str, Any], field: str, value: object) -> None:
+def test_members_that_come_in_several_ways(
+    read_bytes: ReadBytes, members: Mapping[str, Any], field: str, value: object
+) -> None:
     """Ids, states, addresses and names as versions and loggers write them."""
     rows = read_bytes({"a.ndjson": _payload(**members)}, "litellm").rows
 

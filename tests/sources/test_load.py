@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +13,7 @@ import duckdb
 import pytest
 
 from keytrip.errors import DataError
-from keytrip.sources import load
+from keytrip.sources import load, source_named
 from keytrip.sources.convert import Prepared, convert
 from keytrip.sources.files import InputFile
 
@@ -134,6 +136,43 @@ def test_each_record_knows_its_file(read_bytes: ReadBytes, reader: Any, tmp_path
     assert reading.groups == [sorted(files)]
     bad = read_bytes({name: content + b"bad\n" for name, content in files.items()})
     assert [name for name, _, _ in bad.rejects] == sorted(files)
+
+
+def test_no_file_is_no_chunk(reader: Any, tmp_path: Path) -> None:
+    """Without a file there is nothing to yield."""
+    assert reader.read(tmp_path, []).groups == []
+
+
+def test_one_object_over_several_lines_is_a_record(read_bytes: ReadBytes) -> None:
+    """A payload that was printed for people is read; a broken line is no reason to take a whole file for one."""
+    pretty = b'\n{\n  "timestamp": "2026-04-01",\n  "key_id": "k"\n}\n'
+
+    assert read_bytes({"a.json": pretty}).rows[0]["key_id"] == "k"
+    assert read_bytes({"a.json": b"{broken\n" + _record("k")}).rejects[0][1] == 1
+
+
+def test_json_among_plain_lines_may_name_a_member_twice(read_bytes: ReadBytes) -> None:
+    """A log of plain lines and JSON is written anew where DuckDB would refuse it."""
+    line = b'10.0.0.1 - - [24/Nov/2026:17:17:42 +0000] "GET / HTTP/1.1" 200 1 "-" "-"\n'
+    twice = b'{"time": "2026-11-24T17:17:42Z", "remote_addr": "10.0.0.1", "remote_addr": "10.0.0.2", "uri": "/"}\n'
+
+    assert [r["source_ip"] for r in read_bytes({"a.log": line + twice}, "nginx_egress").rows] == [
+        "10.0.0.1",
+        "10.0.0.2",
+    ]
+
+
+def test_a_source_may_lack_addresses_and_ids(read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log without them is read, and no record is anybody's duplicate."""
+    source = source_named("canonical")
+    fields = {name: sql for name, sql in source.fields.items() if name not in {"source_ip", "request_id", "source"}}
+    poor = dataclasses.replace(source, name="poor", fields=fields)
+    monkeypatch.setattr("sources.conftest.source_named", lambda _: poor)
+    content = b'{"timestamp": "2026-04-01", "key_id": "k", "source_ip": "::1", "request_id": "r"}'
+
+    assert read_bytes({"a.ndjson": content}).rows == [
+        {"timestamp": datetime(2026, 4, 1), "key_id": "k", "source": "poor", "request_count": 1}  # noqa: DTZ001 - naive UTC
+    ]
 
 
 def test_a_name_that_is_no_utf8_is_read(read_bytes: ReadBytes) -> None:

@@ -62,12 +62,24 @@ _LINE = '{} - {} [24/Nov/2026:17:17:42 +0100] "{}" {} 12 "-" "{}"'
     [
         (
             _LINE.format("203.0.113.9", "-", "GET /v1/models?limit=1 HTTP/1.1", 200, "curl/8"),
-            {"source_ip": "203.0.113.9", "endpoint": "/v1/models", "operation": "models", "provider": "openai", "user_agent": "curl/8"},
+            {
+                "source_ip": "203.0.113.9",
+                "endpoint": "/v1/models",
+                "operation": "models",
+                "provider": "openai",
+                "user_agent": "curl/8",
+            },
         ),
-        (_LINE.format("2001:DB8::1", "anna", "POST /v1/messages HTTP/2.0", 401, "-"), {"source_ip": "2001:db8::1", "status_code": 401}),
+        (
+            _LINE.format("2001:DB8::1", "anna", "POST /v1/messages HTTP/2.0", 401, "-"),
+            {"source_ip": "2001:db8::1", "status_code": 401},
+        ),
         (_LINE.format("10.0.0.1", "-", r"\x16\x03\x01\x02", 400, "-"), {"status_code": 400}),
         (_LINE.format("10.0.0.1", "-", "", 400, "-"), {"status_code": 400}),
-        (_LINE.format("10.0.0.1", "-", "GET / HTTP/1.1", 200, r"a \x22b\x22 \x5Cc") + ' "extra"', {"user_agent": 'a "b" \\c'}),
+        (
+            _LINE.format("10.0.0.1", "-", "GET / HTTP/1.1", 200, r"a \x22b\x22 \x5Cc") + ' "extra"',
+            {"user_agent": 'a "b" \\c'},
+        ),
     ],
 )
 def test_lines_of_the_combined_format(read_bytes: ReadBytes, line: str, expected: dict[str, object]) -> None:
@@ -81,13 +93,16 @@ def test_lines_of_the_combined_format(read_bytes: ReadBytes, line: str, expected
 def test_what_is_no_line_of_the_log_is_set_aside(read_bytes: ReadBytes) -> None:
     """Other lines, other encodings and NULs are told apart from requests; JSON may stand between plain lines."""
     good = _LINE.format("10.0.0.1", "-", "GET / HTTP/1.1", 200, "curl/8").encode()
-    as_json = json.dumps({"time": "2026-11-24T17:17:42+00:00", "remote_addr": "10.0.0.2", "uri": "/", "status": 200}).encode()
+    as_json = json.dumps(
+        {"time": "2026-11-24T17:17:42+00:00", "remote_addr": "10.0.0.2", "uri": "/", "status": 200}
+    ).encode()
     lines = [good, b"hello", good[:-3] + b"\xff" + good[-3:], good[:-1] + b'\0"', as_json, b"{broken", b"", good[:40]]
     reading = read_bytes({"a.log": b"\n".join(lines)}, "nginx_egress")
 
     assert [row["source_ip"] for row in reading.rows] == ["10.0.0.1", "10.0.0.2"]
     assert [(line, reason.split(" (")[0]) for _, line, reason in reading.rejects] == [
-        (2, "is no line of this log"), (3, "is not UTF-8"), (4, "holds a NUL"), (6, "is not JSON"), (8, "is no line of this log"),
+        (2, "is no line of this log"), (3, "is not UTF-8"), (4, "holds a NUL"), (6, "is not JSON"),
+        (8, "is no line of this log"),
     ]  # fmt: skip
 
 
@@ -106,7 +121,9 @@ def test_what_is_no_line_of_the_log_is_set_aside(read_bytes: ReadBytes) -> None:
         ("openai.com.evil.example", "/nothing", None, None),
     ],
 )
-def test_hosts_and_paths(read_bytes: ReadBytes, host: str, uri: str, provider: str | None, operation: str | None) -> None:
+def test_hosts_and_paths(
+    read_bytes: ReadBytes, host: str, uri: str, provider: str | None, operation: str | None
+) -> None:
     """The host tells the provider, without one of ours the path does; the path tells the operation."""
     record = {"time": "2026-11-24T17:17:42Z", "remote_addr": "10.0.0.1", "host": host, "uri": uri, "status": 200}
     rows = read_bytes({"a.ndjson": json.dumps(record).encode()}, "nginx_egress").rows
@@ -115,7 +132,9 @@ def test_hosts_and_paths(read_bytes: ReadBytes, host: str, uri: str, provider: s
     assert rows[0].get("operation") == operation
 
 
-@pytest.mark.parametrize("evil", ["1 - - " + "[1] " * 40_000, '1 - - [x] "' + "a " * 80_000, '1 - - [x] "a b" 200 1 "' + "\\a" * 80_000])
+@pytest.mark.parametrize(
+    "evil", ["1 - - " + "[1] " * 40_000, '1 - - [x] "' + "a " * 80_000, '1 - - [x] "a b" 200 1 "' + "\\a" * 80_000]
+)
 def test_a_hostile_line_is_refused_in_one_pass(evil: str) -> None:
     """The pattern has no way to try one long line again and again: these would take hours if it had."""
     assert SOURCE.line is not None

@@ -57,7 +57,9 @@ def test_a_price_without_a_unit_has_no_list_price() -> None:
 
 
 @pytest.mark.parametrize(("error", "expected"), [(ValueError("no such unit"), None), (LookupError("unknown"), None)])
-def test_what_genai_prices_refuses_has_no_price(monkeypatch: pytest.MonkeyPatch, error: Exception, expected: None) -> None:
+def test_what_genai_prices_refuses_has_no_price(
+    monkeypatch: pytest.MonkeyPatch, error: Exception, expected: None
+) -> None:
     """A refusal is no price, and no failure."""
 
     def refuse(*_: object, **__: object) -> SimpleNamespace:

@@ -31,7 +31,9 @@ def _recognised(folder: Path, files: dict[str, bytes]) -> str:
 
 
 @pytest.mark.parametrize(
-    "path", [p.relative_to(FIXTURES) for p in sorted(FIXTURES.rglob("*")) if p.is_file() and p.parent != FIXTURES], ids=str
+    "path",
+    [p.relative_to(FIXTURES) for p in sorted(FIXTURES.rglob("*")) if p.is_file() and p.parent != FIXTURES],
+    ids=str,
 )
 def test_every_fixture_is_recognised(path: Path) -> None:
     """A file that a real program wrote is recognised alone, and its folder names the program."""
@@ -117,10 +119,16 @@ def test_none_and_several_are_asked_back(tmp_path: Path, files: dict[str, bytes]
         ("a.ndjson.zst", _CANONICAL, r"a\.ndjson\.zst: is no whole \.zst file"),
         ("a.parquet", _CANONICAL, r"a\.parquet: cannot be read as Parquet"),
         ("a.parquet.gz", gzip.compress(_CANONICAL), r"a\.parquet\.gz: cannot be read as Parquet"),
-        ("a.ndjson", bytes(range(256)), r"a\.ndjson: not one record can be read in its first MiB; is its suffix right\?"),
+        (
+            "a.ndjson",
+            bytes(range(256)),
+            r"a\.ndjson: not one record can be read in its first MiB; is its suffix right\?",
+        ),
     ],
 )
-def test_a_file_that_is_not_what_it_says_is_refused_by_name(tmp_path: Path, name: str, content: bytes, message: str) -> None:
+def test_a_file_that_is_not_what_it_says_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes, message: str
+) -> None:
     """A broken file is the file's fault and not the user's: exit code 1."""
     with pytest.raises(DataError, match=message) as caught:
         _recognised(tmp_path, {name: content})

@@ -60,7 +60,7 @@ _LINES: dict[str, list[bytes]] = {
         b'{"model": "m"}',
         b'{"key_id": "\xff"}',
         b'{"key_id": "a\\u0000b"}',
-        b'{"key_id": "k", "more": ["\\u0000"]}',
+        b'{"key_id": "k", "more": [1, "\\u0000"]}',
         b'{"key_id": "k", "\\u0000": 1}',
         b'{"key_id": "a\0b"}',
         b'{"key_id": "\\ud800"}',

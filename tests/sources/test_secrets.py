@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 _ALPHABET = string.ascii_letters + string.digits
 _PREFIXES = [
-    "sk-", "sk-proj-", "sk-svcacct-", "sk-ant-" + "api03-", "sk-or-v1-", "csk-", "gsk_", "xai-", "pplx-", "nvapi-", "hf_", "r8_",
+    "sk-", "sk-proj-", "sk-svcacct-", "sk-ant-" + "api03-", "sk-or-v1-", "csk-", "gsk_", "xai-", "pplx-", "nvapi-",
+    "hf_", "r8_",
     "tgp_v1_", "fw_", "AI" + "za", "AQ" + ".", "AB" + "SK", "bedrock-api-key-", "vck_", "pcsk_",
 ]  # fmt: skip
 _KEYS = st.builds(
@@ -94,7 +95,9 @@ def test_bearer_makes_a_secret_of_anything() -> None:
 def test_a_pseudonym_is_the_hmac_of_the_key_alone(read_bytes: ReadBytes, reader: Reader) -> None:
     """The key, `Bearer` and the key, and the key in quotes are one key id: hmac- and 32 hex of HMAC-SHA256."""
     key = _live()
-    lines = [json.dumps({"timestamp": "2026-04-01", "key_id": text}) for text in (key, f"Bearer {key}", f'"{key}"', "key_1")]
+    lines = [
+        json.dumps({"timestamp": "2026-04-01", "key_id": text}) for text in (key, f"Bearer {key}", f'"{key}"', "key_1")
+    ]
     rows = read_bytes({"a.ndjson": "\n".join(lines).encode()}).rows
     expected = "hmac-" + hmac.new(reader.key, key.encode(), hashlib.sha256).hexdigest()[:32]
 
@@ -118,7 +121,7 @@ def test_a_key_in_any_text_is_hidden(read_bytes: ReadBytes) -> None:
     """A client that puts its key into another field does not get it stored."""
     key = _live()
     names = ("key_label", "project", "user", "model", "model_raw", "endpoint", "user_agent")
-    record = {"timestamp": "2026-04-01", "key_id": "k"} | {name: f"a {key} b" for name in names}
+    record = {"timestamp": "2026-04-01", "key_id": "k"} | dict.fromkeys(names, f"a {key} b")
     row = read_bytes({"a.ndjson": json.dumps(record).encode()}).rows[0]
 
     assert {row[name] for name in names} == {"a sk-p*** b"}
@@ -127,7 +130,13 @@ def test_a_key_in_any_text_is_hidden(read_bytes: ReadBytes) -> None:
 def test_rejects_never_show_a_key(read_bytes: ReadBytes) -> None:
     """A line that is set aside shows how it began, but for its keys, even one that the cut would halve."""
     key = _live()
-    lines = [f'{{"key_id": "{key}", "cost_usd": "x"}}', f"garbage {key}", "x" * 290 + " " + key, f'["{key}"]', f"\0{key}"]
+    lines = [
+        f'{{"key_id": "{key}", "cost_usd": "x"}}',
+        f"garbage {key}",
+        "x" * 290 + " " + key,
+        f'["{key}"]',
+        f"\0{key}",
+    ]
     reading = read_bytes({"a.ndjson": "\n".join(lines).encode(), "b.csv": f"key_id,user\n{key}\n{key},u\n".encode()})
 
     assert len(reading.rejects) == 6
@@ -190,7 +199,10 @@ def test_the_key_is_asked_for_only_where_a_log_carries_a_secret(
     monkeypatch.setattr("keytrip.sources.passes.hide_keys", lambda *_: asked.append(1))
     name = "key_" + "a1" * 12
 
-    assert read_bytes({"a.ndjson": f'{{"timestamp": "2026-04-01", "key_id": "{name}"}}'.encode()}).rows[0]["key_id"] == name
+    assert (
+        read_bytes({"a.ndjson": f'{{"timestamp": "2026-04-01", "key_id": "{name}"}}'.encode()}).rows[0]["key_id"]
+        == name
+    )
     assert asked == []
     read_bytes({"a.ndjson": f'{{"timestamp": "2026-04-01", "key_id": "{_live()}"}}'.encode()})
     assert asked == [1]

@@ -129,7 +129,7 @@ def _facts(out: Path) -> tuple[Facts, int]:
     snapshot = active_snapshot(store)
     window = {name: date.fromisoformat(snapshot.manifest["window"][name]) for name in ("start", "end")}
     with tempfile.TemporaryDirectory(prefix="keytrip-") as folder:
-        con = connect(None, "400MB", Path(folder))
+        con = connect(None, "500MB", Path(folder))
         try:
             files = input_files([str(out / "logs")])
             read_records(con, files, source_named(_SOURCE), Workshop(Path(folder)), lambda: hmac_key(store.hmac_key))

@@ -68,7 +68,7 @@ class HuntRequest:
         workshop: Folder and limits for conversion.
         hmac_key: Gives the key for pseudonyms.
         threads: Threads of DuckDB.
-        memory: DuckDB's memory limit, such as `400MB`.
+        memory: DuckDB's memory limit, such as `500MB`.
         tick: Called with the bytes done.
     """
 
@@ -82,7 +82,7 @@ class HuntRequest:
     since: date | None = None
     until: date | None = None
     threads: int | None = None
-    memory: str = "400MB"
+    memory: str = "500MB"
     tick: Callable[[int], None] = lambda _: None
 
 
