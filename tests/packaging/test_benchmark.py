@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import pickle
+import resource
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -32,7 +33,9 @@ def test_a_process_is_measured_whole(bench: ModuleType, tmp_path: Path) -> None:
     work = bench.Work("taking memory", [sys.executable, "-c", "x = b'a' * 2**26; print(len(x))"])
     figure = bench.Bench(tmp_path, tmp_path, tmp_path, 2).measure([work])[work.name]
     assert len(figure.seconds) == 2
-    assert 64 < figure.memory < 400
+    # a child begins with its parent's peak: a parent larger than the child, as this process is, hides it
+    own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    assert 64 < figure.memory < max(400, own + 64)
     assert bench.Bench(tmp_path, tmp_path, tmp_path, 1).output(work).read_text(encoding="utf-8") == f"{2**26}\n"
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from keytrip.records.vocabulary import usage
 from keytrip.sources import source_named
+from keytrip.sources.base import Source
 from keytrip.sources.convert import Workshop
 from keytrip.sources.files import InputFile, input_files
 from keytrip.sources.lines import MAX_LINE
@@ -56,7 +57,7 @@ class Reader:
         self,
         folder: Path,
         files: Sequence[InputFile],
-        source: str = "canonical",
+        source: str | Source = "canonical",
         *,
         columns: frozenset[str] = frozenset(usage().fields),
         max_line: int = MAX_LINE,
@@ -64,7 +65,7 @@ class Reader:
     ) -> Reading:
         """Read `files`; `folder` takes what is converted."""
         report = Report()
-        chosen = source_named(source)
+        chosen = source_named(source) if isinstance(source, str) else source
         workshop = Workshop(folder, max_line, chosen.line)
         request = Request(chosen, columns, workshop, lambda: self.key, chunk_bytes)
         rows: list[Row] = []
@@ -97,7 +98,7 @@ def read_bytes(reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     work = tmp_path / ".work"
     work.mkdir()
 
-    def read(files: Mapping[str, bytes], source: str = "canonical", **options: Any) -> Reading:
+    def read(files: Mapping[str, bytes], source: str | Source = "canonical", **options: Any) -> Reading:
         for name, content in files.items():
             Path(name).parent.mkdir(parents=True, exist_ok=True)
             Path(name).write_bytes(content)

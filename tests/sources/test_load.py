@@ -162,15 +162,14 @@ def test_json_among_plain_lines_may_name_a_member_twice(read_bytes: ReadBytes) -
     ]
 
 
-def test_a_source_may_lack_addresses_and_ids(read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_may_lack_addresses_and_ids(read_bytes: ReadBytes) -> None:
     """A log without them is read, and no record is anybody's duplicate."""
     source = source_named("canonical")
     fields = {name: sql for name, sql in source.fields.items() if name not in {"source_ip", "request_id", "source"}}
     poor = dataclasses.replace(source, name="poor", fields=fields)
-    monkeypatch.setattr("sources.conftest.source_named", lambda _: poor)
     content = b'{"timestamp": "2026-04-01", "key_id": "k", "source_ip": "::1", "request_id": "r"}'
 
-    assert read_bytes({"a.ndjson": content}).rows == [
+    assert read_bytes({"a.ndjson": content}, poor).rows == [
         {"timestamp": datetime(2026, 4, 1), "key_id": "k", "source": "poor", "request_count": 1}  # noqa: DTZ001 - naive UTC
     ]
 
