@@ -1,6 +1,9 @@
 """Entry point: `keytrip` and `python -m keytrip`."""
 
+import os
 import sys
+
+_INTERRUPTED = 130
 
 
 def main() -> int:
@@ -13,9 +16,13 @@ def main() -> int:
     try:
         from keytrip.cli.app import run
 
-        return run(sys.argv[1:])
+        code = run(sys.argv[1:])
     except KeyboardInterrupt:  # while modules were imported: nothing has begun
-        return 130
+        code = _INTERRUPTED
+    if code == _INTERRUPTED:
+        # at once: Python remembers the interrupt, and would now and then end by that signal instead of this code
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

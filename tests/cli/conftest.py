@@ -59,21 +59,19 @@ class Place:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(content)
 
-    def environment(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
-        """Return the environment of a command."""
+    def environment(self, more: Mapping[str, str] | None = None, *, measured: bool = True) -> dict[str, str]:
+        """Return the environment of a command; its coverage is not measured where that would change what it does."""
         own = {"TMPDIR": str(self.work), "KEYTRIP_CACHE": str(self.cache)}
-        inherited = {n: v for n, v in os.environ.items() if not n.startswith(("KEYTRIP_", "NO_COLOR", "FORCE_COLOR"))}
-        return inherited | own | dict(more or {})
+        left_out = ("KEYTRIP_", "NO_COLOR", "FORCE_COLOR", *(() if measured else ("COVERAGE",)))
+        return {n: v for n, v in os.environ.items() if not n.startswith(left_out)} | own | dict(more or {})
 
     def run(
         self, *arguments: object, env: Mapping[str, str] | None = None, most: int | None = None, **options: Any
     ) -> Done:
         """Run a command to its end; no file that it writes may have more than `most` bytes."""
         command = [sys.executable, "-m", "keytrip", *map(str, arguments)]
-        given = self.environment(env)
+        given = self.environment(env, measured=most is None)  # the coverage would be a file too
         if most is not None:
-            # the coverage of the process would be a file too
-            given = {name: value for name, value in given.items() if not name.startswith("COVERAGE")}
             options["preexec_fn"] = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
         done = subprocess.run(
             command, cwd=self.folder, env=given, capture_output=True, check=False, timeout=120, **options

@@ -19,6 +19,8 @@ import pytest
 import zstandard
 from cli.conftest import RECORD
 
+from keytrip.cli.reading import sweep
+
 if TYPE_CHECKING:
     from cli.conftest import Done, Place
 
@@ -246,8 +248,8 @@ def test_a_folder_is_read_without_the_commands_own_result(place: Place) -> None:
     second = place.read(".")
 
     assert first.rows[0]["records"] == second.rows[0]["records"] == 1
-    assert "1 files skipped" in first.err
-    assert "first: README.md" in first.err
+    assert "1 file skipped: no log by the suffix; first: README.md" in first.err
+    assert "2 files skipped: no log by the suffix; first: README.md" in second.err
     assert place.read(".", "--quiet").err == ""
 
 
@@ -401,21 +403,36 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(place: Place, seen: bytes)
     process = subprocess.Popen(
         [sys.executable, "-m", "keytrip", *arguments],
         cwd=place.folder,
-        env=place.environment(),
+        # an interrupt within the lock of the measuring would never end
+        env=place.environment(measured=False),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # a shell that starts the tests in the background has it ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),  # noqa: PLW1509 - no threads here
     )
-    _wait_for(lambda: any(place.work.iterdir()) or process.poll() is not None)
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    with process:
+        _wait_for(lambda: any(place.work.iterdir()) or process.poll() is not None)
+        process.send_signal(signal.SIGINT)
+        try:
+            out, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
 
     assert process.returncode == 130
     assert out == b""
     assert err == b"keytrip: interrupted\n"
     assert (place.folder / "records.parquet").read_bytes() == b"old"
     assert place.left() == {name, "records.parquet"}
+
+
+def test_work_folders_that_an_interrupt_leaves_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this process go, another one's stay."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for owner in (os.getpid(), 1):
+        (tmp_path / f"keytrip-{owner}-x" / "deep").mkdir(parents=True)
+    sweep()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["keytrip-1-x"]
 
 
 def _wait_for(ready: Callable[[], bool]) -> None:

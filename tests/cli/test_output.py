@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from keytrip.cli import output
 from keytrip.cli.output import Format, csv_cell, harmless, json_line, note, open_streams, show, write
-from keytrip.cli.reading import progress
+from keytrip.cli.reading import inputs, progress
+from keytrip.errors import UsageError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -301,6 +302,15 @@ def test_a_bar_appears_on_a_terminal_once_the_work_takes_long(monkeypatch: pytes
     with progress(10, quiet=True) as tick:
         tick(10)
     assert started == [1]
+
+
+def test_a_closed_standard_input_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`-` without a standard input is wrong usage, also where interrupts cannot be held back."""
+    monkeypatch.setattr(sys, "stdin", None)
+    monkeypatch.delattr("signal.pthread_sigmask")
+
+    with pytest.raises(UsageError, match="standard input is closed"), inputs(["-"], "canonical", 1, quiet=True):
+        pytest.fail("there is nothing to read")
 
 
 def test_the_progress_bar_is_for_people_who_wait(place: Place, tmp_path: Path) -> None:

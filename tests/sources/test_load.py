@@ -174,6 +174,19 @@ def test_a_source_may_lack_addresses_and_ids(read_bytes: ReadBytes) -> None:
     ]
 
 
+def test_a_source_may_declare_all_members_text(read_bytes: ReadBytes) -> None:
+    """Numbers that a source takes as text are numbers all the same, and faults are faults, in both ways of reading."""
+    source = source_named("canonical")
+    texts = dataclasses.replace(source, members=dict.fromkeys(source.members, "VARCHAR"))
+    good = b'{"timestamp": "2026-04-01", "key_id": "k", "cost_usd": 1.5, "input_tokens": "7"}\n'
+    bad = b'{"key_id": "k", "cost_usd": "x"}\n{"key_id": "k", "input_tokens": {}}\n'
+
+    for content, faults in ((good, []), (good + bad, [2, 3])):
+        reading = read_bytes({"a.ndjson": content}, texts)
+        assert (reading.rows[0]["cost_usd"], reading.rows[0]["input_tokens"]) == (1.5, 7)
+        assert [line for _, line, _ in reading.rejects] == faults
+
+
 def test_a_name_that_is_no_utf8_is_read(read_bytes: ReadBytes) -> None:
     """DuckDB cannot be told such a name; the records come all the same, and messages show what can be shown."""
     reading = read_bytes({"caf\udce9.ndjson": _record("k"), "t\udce9.ndjson": _record("k") + b"bad\n"})

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from keytrip.sources.convert import Workshop
-from keytrip.sources.files import describe
+from keytrip.sources.convert import Workshop, convert
+from keytrip.sources.files import describe, input_files
 from keytrip.sources.quick import _faults_show, quick
 
 _RECORD = b'{"key_id": "k"}'
@@ -62,6 +63,19 @@ def test_plain_lines_of_a_source_go_the_long_way_and_its_json_the_quick_one(tmp_
     """A source whose log may be plain lines or JSON is asked of the first line."""
     assert _quick(tmp_path, "a.log", b"hello", line=_LINE) is None
     assert _quick(tmp_path, "a.log", _RECORD, line=_LINE) == "ndjson"
+
+
+def test_a_file_that_cannot_be_mapped_goes_the_long_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some file systems map nothing: reading line by line sees every fault too."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.ENODEV, "No such device")
+
+    monkeypatch.setattr("mmap.mmap", refuse)
+
+    assert _quick(tmp_path, "a.ndjson", _RECORD) is None
+    assert convert(input_files([str(tmp_path / "a.ndjson")])[0], Workshop(tmp_path)).path.read_bytes().endswith(b"}\n")
+    assert _quick(tmp_path, "a.ndjson", b"") == "ndjson"
 
 
 def test_a_single_long_record_is_read_quickly(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,13 +86,20 @@ _PLACES = st.sampled_from([(kind, place) for kind, lines in sorted(_LINES.items(
 
 
 @settings(deadline=None, max_examples=40, phases=[Phase.explicit, Phase.generate])
-@given(st.lists(_PLACES, min_size=1, max_size=12), st.sampled_from([b"\n", b"\r\n"]), st.booleans(), st.booleans())
+@given(
+    st.lists(_PLACES, min_size=1, max_size=12),
+    st.sampled_from([b"\n", b"\r\n"]),
+    st.booleans(),
+    st.booleans(),
+    st.sampled_from([1, 100, 2**20]),
+)
 def test_each_line_is_what_it_is_among_all_others(
     reader: Reader,
     places: list[tuple[str, int]],
     end: bytes,
     bom: bool,  # noqa: FBT001 - hypothesis gives it by name
     last_end: bool,  # noqa: FBT001 - drawn
+    block: int,
 ) -> None:
     """Records, undated ones, blank lines and rejects are told apart, whatever the file holds; lines count from 1."""
     lines = [("record", GOOD), *((kind, _LINES[kind][place]) for kind, place in places)]
@@ -103,12 +109,34 @@ def test_each_line_is_what_it_is_among_all_others(
         path.write_bytes(content)
         file = describe(path, "a")
         assert file is not None
-        reading = reader.read(Path(folder), [file], max_line=_LIMIT)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("keytrip.sources.lines._BLOCK", block)
+            reading = reader.read(Path(folder), [file], max_line=_LIMIT)
 
     kinds = [kind for kind, _ in lines]
     assert [line for _, line, _ in reading.rejects] == [n for n, kind in enumerate(kinds, 1) if kind == "reject"]
     assert len(reading.rows) == reading.report.records == kinds.count("record") + kinds.count("undated")
     assert reading.report.undated == kinds.count("undated")
+
+
+def test_lines_that_are_objects_only_together_are_none(read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two broken lines that join to two objects are set aside, also where a block of lines is looked at as one."""
+    monkeypatch.setattr("keytrip.sources.lines._BLOCK", 30)
+    together = b'{"key_id":"a"},{"b":[{"x":1}\n{"y":2}],"key_id":"c"}\n'
+    reading = read_bytes({"a.ndjson": GOOD + b"\n" + together + b"broken\n" + GOOD})
+
+    assert [line for _, line, _ in reading.rejects] == [2, 3, 4]
+    assert [row["key_id"] for row in reading.rows] == ["good", "good"]
+
+
+@pytest.mark.parametrize(("kind", "place"), [(kind, n) for kind in _LINES for n in range(len(_LINES[kind]))])
+def test_each_line_is_what_it_is_after_a_good_one(read_bytes: ReadBytes, kind: str, place: int) -> None:
+    """The same, one by one."""
+    reading = read_bytes({"a.ndjson": GOOD + b"\n" + _LINES[kind][place] + b"\n"}, max_line=_LIMIT)
+
+    assert [line for _, line, _ in reading.rejects] == ([2] if kind == "reject" else [])
+    assert len(reading.rows) == 1 + (kind in {"record", "undated"})
+    assert reading.report.undated == (kind == "undated")
 
 
 @pytest.mark.parametrize(
@@ -267,10 +295,24 @@ def test_parse_takes_objects_and_nothing_else(line: bytes) -> None:
         assert orjson.loads(line) == record
 
 
-@pytest.mark.parametrize("make", [lambda n: b"{bad\n" * n, lambda n: GOOD.replace(b"good", b"a\0") + b"\n" * n])
-def test_memory_is_for_what_is_shown(read_bytes: ReadBytes, make: Callable[[int], bytes]) -> None:
-    """Many faults are all counted, with what they began with cut."""
-    reading = read_bytes({"a.ndjson": GOOD + b"\n" + make(2000)})
+def test_only_the_first_of_many_faults_show_how_they_began(
+    read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All are counted and named; what millions of lines began with would not fit into memory."""
+    monkeypatch.setattr("keytrip.sources.convert._MOST_SHOWN", 3)
+    reading = read_bytes({"a.ndjson": GOOD + b"\n" + b"bad\n" * 9})
 
-    assert len(reading.rejects) in {1, 2000}
-    assert max(map(len, reading.texts)) <= 300
+    assert [line for _, line, _ in reading.rejects] == list(range(2, 11))
+    assert reading.texts == ["bad"] * 3 + [""] * 6
+
+
+def test_a_file_is_not_read_to_its_end_where_there_is_no_hope(
+    read_bytes: ReadBytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After very many faults and not one record a file is refused; one record, or JSON, and it is read on."""
+    monkeypatch.setattr("keytrip.sources.convert._HOPELESS", 5)
+
+    for sign_of_life in (GOOD, b"[1]"):
+        assert len(read_bytes({"a.ndjson": sign_of_life + b"\n" + b"bad\n" * 9}).rejects) >= 9
+    with pytest.raises(DataError, match="not one record can be read: line 1 is not JSON"):
+        read_bytes({"a.ndjson": b"bad\n" * 5 + GOOD})

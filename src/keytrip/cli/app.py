@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
     except KeytripError as error:
         return _fail(str(error), error.exit_code, verbose=verbose)
     except KeyboardInterrupt:
-        return _fail("interrupted", _INTERRUPTED, verbose=False)
+        return _interrupted()
     except MemoryError:
         return _fail("not enough memory; try a smaller --memory", _REFUSED, verbose=verbose)
     except OSError as error:
@@ -100,9 +100,9 @@ def _invoke(arguments: Sequence[str]) -> int:
     except _TYPED_WRONGLY as error:
         return _usage(error)
     except typer.Abort:
-        return _fail("interrupted", _INTERRUPTED, verbose=False)
+        return _interrupted()
     if code == _INTERRUPTED:  # typer's newer versions turn the interrupt into a code
-        return _fail("interrupted", _INTERRUPTED, verbose=False)
+        return _interrupted()
     return code if isinstance(code, int) else 0
 
 
@@ -112,6 +112,13 @@ def _usage(error: Any) -> int:
         return _WRONG_USAGE
     command = error.ctx.command_path if getattr(error, "ctx", None) else "keytrip"
     return _fail(f"{error.format_message().rstrip('.')}; see `{command} --help`", _WRONG_USAGE, verbose=False)
+
+
+def _interrupted() -> int:
+    from keytrip.cli.reading import sweep
+
+    sweep()
+    return _fail("interrupted", _INTERRUPTED, verbose=False)
 
 
 def _refused(error: OSError, *, verbose: bool) -> int:
@@ -136,7 +143,7 @@ def _unforeseen(error: Exception, *, verbose: bool) -> int:
     """DuckDB's own errors arrive here, since its module may not be loaded."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     if text == "Query interrupted":
-        return _fail("interrupted", _INTERRUPTED, verbose=False)
+        return _interrupted()
     if "No space left" in str(error) or "OutOfMemory" in type(error).__name__ or "File too large" in str(error):
         return _fail(f"no room: {text}; free some disk, or raise --memory", _REFUSED, verbose=verbose)
     return _fail(f"{type(error).__name__}: {text} (--verbose shows where)", _BROKEN, verbose=verbose)

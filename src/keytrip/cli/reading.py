@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 import tempfile
 import time
@@ -45,7 +47,8 @@ def inputs(
         quiet: Whether to say nothing on standard error.
         out: The command's own result, which is no log even if it lies among them.
     """
-    with tempfile.TemporaryDirectory(prefix="keytrip-", ignore_cleanup_errors=True) as name:
+    _load_duckdb()
+    with tempfile.TemporaryDirectory(prefix=_work_prefix(), ignore_cleanup_errors=True) as name:
         folder = Path(name)
         files = _files(paths, out, quiet=quiet)
         if "-" in paths:
@@ -58,6 +61,29 @@ def inputs(
         yield Inputs(files, chosen, Workshop(folder, max_line, chosen.line))
 
 
+def _load_duckdb() -> None:
+    """Import DuckDB with the interrupt held back: it aborts the process if one comes while its types are made."""
+    import signal
+
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        import duckdb  # noqa: F401 - only loaded
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _work_prefix() -> str:
+    return f"keytrip-{os.getpid()}-"
+
+
+def sweep() -> None:
+    """Remove this process's work folders: an interrupt may come just when one is made or removed."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_work_prefix()}*"):
+        shutil.rmtree(folder, ignore_errors=True)
+
+
 def _files(paths: Sequence[str], out: Path | None, *, quiet: bool) -> list[InputFile]:
     named = [path for path in paths if path != "-"]
     if not named and "-" in paths:
@@ -68,7 +94,8 @@ def _files(paths: Sequence[str], out: Path | None, *, quiet: bool) -> list[Input
         found = [file for file in found if file.path.resolve() != out.resolve()]
         skipped.append(str(out))
     if skipped:
-        note(f"{len(skipped)} files skipped, since they are no logs by their suffix; first: {skipped[0]}", quiet=quiet)
+        many = "1 file" if len(skipped) == 1 else f"{len(skipped)} files"
+        note(f"{many} skipped: no log by the suffix; first: {skipped[0]}", quiet=quiet)
     return found
 
 

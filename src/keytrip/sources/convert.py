@@ -25,17 +25,22 @@ from keytrip.sources.lines import (
     MAX_LINE,
     LineReader,
     Reject,
+    convert_blocks,
     convert_lines,
     json_line,
     numbered,
+    numbered_lines,
     parse,
     reject,
 )
 from keytrip.sources.secrets import mask
-from keytrip.sources.streams import first_bytes, last_byte
+from keytrip.sources.streams import first_bytes, has_longer, last_byte, mapped
 
 # One element of an array, or one object over several lines, may be this large.
 _ELEMENT_BYTES = 64 * 2**20
+# Of so many rejects it is shown how they began, and after so many without a record there will be none.
+_MOST_SHOWN = 10_000
+_HOPELESS = 1_000_000
 _BROKEN = {b"\xff\xfe": "it is UTF-16; save it as UTF-8", b"\xfe\xff": "it is UTF-16; save it as UTF-8"}
 
 
@@ -71,16 +76,50 @@ class Workshop:
 
 @dataclass
 class _Out:
-    """Where records are written; it knows how many bytes there are, and the longest line."""
+    """Where the records of one file are written, and what is none.
 
+    Attributes:
+        source: The file that is converted.
+        file: Where records go.
+        size: Bytes written.
+        longest: Bytes of the longest line.
+        rejects: What was none.
+    """
+
+    source: InputFile
     file: IO[bytes]
     size: int = 0
     longest: int = 0
+    rejects: list[Reject] = field(default_factory=list)
 
-    def write(self, line: bytes) -> None:
-        """Write a line."""
-        self.size += self.file.write(line)
-        self.longest = max(self.longest, len(line))
+    def write(self, lines: bytes, longest: int = 0) -> None:
+        """Write a line, or several of which none has more than `longest` bytes."""
+        self.size += self.file.write(lines)
+        self.longest = max(self.longest, longest or len(lines))
+
+    def set_aside(self, number: int, reason: str, start: bytes) -> None:
+        """Note what is no record; how it began only of the first ones, since there may be millions.
+
+        Raises:
+            DataError: There were very many, and not one record.
+        """
+        shown = start if len(self.rejects) < _MOST_SHOWN else b""
+        self.rejects.append(reject(self.source.name, number, reason, shown))
+        if len(self.rejects) == _HOPELESS:
+            self.refuse_without_records()
+
+    def refuse_without_records(self) -> None:
+        """Raise if there was something, but nothing that is what the file says it holds.
+
+        Raises:
+            DataError: Not one record and not one line of JSON.
+        """
+        if self.size or not self.rejects or any(r.reason in JSON_REASONS for r in self.rejects):
+            return
+        first = self.rejects[0]
+        hint = _BROKEN.get(first_bytes(self.source.path, 2), "is its suffix right?")
+        message = f"not one record can be read: line {first.line} {first.reason}"
+        raise DataError(message, place=Place(self.source.name), hint=hint)
 
 
 def convert(file: InputFile, workshop: Workshop, *, rewrite: bool = False) -> Prepared:
@@ -95,41 +134,50 @@ def convert(file: InputFile, workshop: Workshop, *, rewrite: bool = False) -> Pr
         DataError: It holds not one record and at least one fault, or is broken.
     """
     with tempfile.NamedTemporaryFile(dir=workshop.folder, suffix=".numbered.ndjson", delete=False) as target:
-        out = _Out(target.file)
-        rejects = _convert_into(file, out, workshop, rewrite=rewrite)
-    if not out.size and rejects and not any(r.reason in JSON_REASONS for r in rejects):
-        first = rejects[0]
-        hint = _BROKEN.get(first_bytes(file.path, 2), "is its suffix right?")
-        raise DataError(
-            f"not one record can be read: line {first.line} {first.reason}", place=Place(file.name), hint=hint
-        )
-    return Prepared(file, Path(target.name), "ndjson", numbered=True, longest=out.longest, rejects=tuple(rejects))
+        out = _Out(file, target.file)
+        _convert_into(file, out, workshop, rewrite=rewrite)
+    out.refuse_without_records()
+    return Prepared(file, Path(target.name), "ndjson", numbered=True, longest=out.longest, rejects=tuple(out.rejects))
 
 
-def _convert_into(file: InputFile, out: _Out, workshop: Workshop, *, rewrite: bool) -> list[Reject]:
-    if file.form == "csv":
-        return _convert_rows(file, out, workshop)
-    start = first_bytes(file.path)
-    if is_array(file, start):
-        return _convert_elements(_elements(file), out, file.name, rewrite=rewrite)
-    if file.form == "json" and (whole := _whole(file, start)) is not None:
-        return _convert_elements(iter([whole]), out, file.name, rewrite=rewrite)
+def _convert_into(file: InputFile, out: _Out, workshop: Workshop, *, rewrite: bool) -> None:
     take: LineReader = partial(json_line, rewrite=True) if rewrite else json_line
-    if workshop.line and file.form == "text":
-        take = _line_reader(workshop.line, take)
+    start = first_bytes(file.path)
+    if file.form == "csv":
+        _convert_rows(file, out, workshop)
+    elif is_array(file, start):
+        _convert_elements(_elements(file), out, take)
+    elif file.form == "json" and (whole := _whole(file, start)) is not None:
+        _convert_elements(iter([whole]), out, take)
+    else:
+        _convert_lines(file, out, workshop, take)
+
+
+def _convert_lines(file: InputFile, out: _Out, workshop: Workshop, take: LineReader) -> None:
+    plain = workshop.line if file.form == "text" else None
     with file.path.open("rb") as source:
-        return convert_lines(source, out, file.name, workshop.max_line, take)
+        if take is json_line and not plain and not _has_longer(file.path, workshop.max_line):
+            convert_blocks(source, out, workshop.max_line)
+        else:
+            reader = _line_reader(plain, take) if plain else take
+            convert_lines(numbered_lines(source, workshop.max_line), out, workshop.max_line, reader)
 
 
-def _convert_rows(file: InputFile, out: _Out, workshop: Workshop) -> list[Reject]:
-    rejects: list[Reject] = []
+def _has_longer(path: Path, limit: int) -> bool:
+    try:
+        with mapped(path) as data:
+            return has_longer(data, limit)
+    except OSError:
+        return True
+
+
+def _convert_rows(file: InputFile, out: _Out, workshop: Workshop) -> None:
     for number, record, start in csv_records(file, workshop.max_line):
         if isinstance(record, str):
-            rejects.append(reject(file.name, number, record, start))
+            out.set_aside(number, record, start)
         else:
             record.pop(LINE, None)
             out.write(numbered(orjson.dumps(record), number))
-    return rejects
 
 
 def is_array(file: InputFile, start: bytes) -> bool:
@@ -138,15 +186,13 @@ def is_array(file: InputFile, start: bytes) -> bool:
     return file.form in {"json", "text"} and bool(re.match(pattern, start))
 
 
-def _convert_elements(elements: Iterator[bytes], out: _Out, name: str, *, rewrite: bool) -> list[Reject]:
-    rejects: list[Reject] = []
+def _convert_elements(elements: Iterator[bytes], out: _Out, take: LineReader) -> None:
     for number, element in enumerate(elements, 1):
-        text, reason = json_line(element, rewrite=rewrite)
+        text, reason = take(element)
         if text is None:
-            rejects.append(reject(name, number, reason, element))
+            out.set_aside(number, reason, element)
         else:
             out.write(numbered(text.replace(b"\n", b" ").replace(b"\r", b" "), number))
-    return rejects
 
 
 def _whole(file: InputFile, start: bytes) -> bytes | None:

@@ -5,7 +5,8 @@ What is no record is set aside with its line number and reason, the rest is writ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import IO, Any, Protocol
@@ -25,6 +26,7 @@ _NUL = "holds a NUL"
 _BLOCK = 2**20
 _SHOWN = 300
 _LINE_BYTES = LINE.encode()
+_ADDED = 32  # bytes, at most, of a line's number
 _FIRST = b'{"' + _LINE_BYTES + b'":%d%s%s\n'
 
 
@@ -49,10 +51,14 @@ LineReader = Callable[[bytes], tuple[bytes | None, str]]
 
 
 class Sink(Protocol):
-    """Where records go, line by line."""
+    """Where records go, line by line, and what is none."""
 
-    def write(self, line: bytes, /) -> object:
-        """Write a line with its end."""
+    def write(self, lines: bytes, longest: int = 0, /) -> object:
+        """Write a line with its end, or several of which none has more than `longest` bytes."""
+        ...
+
+    def set_aside(self, number: int, reason: str, start: bytes, /) -> None:
+        """Take what is no record."""
         ...
 
 
@@ -60,7 +66,7 @@ def reject(file: str, line: int, reason: str, start: bytes) -> Reject:
     """Return what is set aside: `start` cut, its secrets masked, its NULs written out."""
     # masked before it is cut: the cut could leave so little of a key that it is not recognised
     text = mask(start[: 4 * _SHOWN].decode("utf-8", "replace"))[:_SHOWN]
-    return Reject(file, line, reason, text.replace("\0", "\\0"))
+    return Reject(file, line, sys.intern(reason), text.replace("\0", "\\0"))
 
 
 def numbered_lines(file: IO[bytes], limit: int) -> Iterator[tuple[int, bytes]]:
@@ -158,24 +164,54 @@ def numbered(line: bytes, number: int) -> bytes:
     return _FIRST % (number, b"" if body[:1] == b"}" else b",", body)
 
 
-def convert_lines(file: IO[bytes], out: Sink, name: str, limit: int, take: LineReader) -> list[Reject]:
-    """Write each record of `file` to `out` as numbered NDJSON; return what was none.
+def convert_lines(lines: Iterable[tuple[int, bytes]], out: Sink, limit: int, take: LineReader) -> None:
+    """Write each record to `out` as numbered NDJSON, and set aside what is none.
 
     Args:
-        file: Lines of JSON, or of text that `take` turns into JSON.
-        out: Where the records go.
-        name: What messages call the file.
+        lines: (number, line) of JSON, or of text that `take` turns into JSON.
+        out: Where both go.
         limit: Longest line in bytes.
         take: Turns a line into (a JSON object's text, "") or (None, reason).
     """
-    rejects: list[Reject] = []
-    for number, line in numbered_lines(file, limit):
+    for number, line in lines:
         if len(line) > limit:
-            rejects.append(reject(name, number, f"is longer than {limit} bytes", line))
+            out.set_aside(number, f"is longer than {limit} bytes", line)
         elif not line.isspace() and line:
             text, reason = take(line)
             if text is None:
-                rejects.append(reject(name, number, reason, line))
+                out.set_aside(number, reason, line)
             else:
                 out.write(numbered(text, number))
-    return rejects
+
+
+def convert_blocks(file: IO[bytes], out: Sink, limit: int) -> None:
+    """Do the same for lines of JSON of which none is over `limit`: a block is looked at line by line if it has a fault.
+
+    A block passes if it is so many objects when its lines are joined. Lines that are objects only together pass too;
+    DuckDB refuses them then, and the file is gone through once more line by line.
+    """
+    number = 0
+    while lines := file.readlines(_BLOCK):
+        if not number:
+            lines[0] = lines[0].removeprefix(BOM)
+        if block := _numbered_block(lines, number + 1):
+            out.write(block, max(map(len, lines)) + _ADDED)
+        else:
+            parts = ((n, line.rstrip(b"\r\n")) for n, line in enumerate(lines, number + 1))
+            convert_lines(parts, out, limit, json_line)
+        number += len(lines)
+
+
+def _numbered_block(lines: Sequence[bytes], number: int) -> bytes:
+    """Return the lines with their numbers, or nothing if one of them may be no record."""
+    whole = b",".join(lines)
+    if b"\\u0000" in whole or _LINE_BYTES in whole or any(line[:1] != b"{" or line[1:2] == b"}" for line in lines):
+        return b""
+    try:
+        records = orjson.loads(b"[" + whole + b"]")
+    except orjson.JSONDecodeError:
+        return b""
+    if len(records) != len(lines) or not all(isinstance(record, dict) for record in records):
+        return b""
+    text = b"".join([b'{"kt_line":%d,%s' % (n, line[1:]) for n, line in enumerate(lines, number)])
+    return text if text.endswith(b"\n") else text + b"\n"

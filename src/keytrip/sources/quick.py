@@ -14,7 +14,7 @@ from keytrip.sources.convert import Prepared, Workshop, is_array
 from keytrip.sources.csv_rows import quick_header
 from keytrip.sources.files import InputFile
 from keytrip.sources.lines import parse
-from keytrip.sources.streams import first_bytes, last_byte
+from keytrip.sources.streams import first_bytes, has_longer, last_byte, mapped
 
 _START = 2**20
 
@@ -43,23 +43,16 @@ def _form(file: InputFile) -> Literal["ndjson", "array", "csv"] | None:
 
 def _faults_show(path: Path, form: str, max_line: int) -> bool:
     """Whether a file has no NUL that DuckDB would take, and no line over `max_line` bytes."""
-    if not path.stat().st_size:
-        return True
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        # one byte is found many times faster than six, and most logs have no backslash at all
-        backslash = data.find(b"\\")
-        nul = data.find(b"\0") if form == "csv" else backslash if backslash < 0 else data.find(b"\\u0000", backslash)
-        return nul < 0 and (form == "array" or not _has_longer(data, max_line))
+    try:
+        with mapped(path) as data:
+            return not _has_nul(data, form) and (form == "array" or not has_longer(data, max_line))
+    except OSError:  # not every file system lets a file be mapped
+        return False
 
 
-def _has_longer(data: mmap.mmap, limit: int) -> bool:
-    """Whether a line is over `limit` bytes: such a line cannot hide between places that are `limit` bytes apart."""
-    place = limit
-    while place < len(data):
-        begin = data.rfind(b"\n", 0, place) + 1
-        end = data.find(b"\n", place)
-        end = len(data) if end < 0 else end
-        if end - begin > limit:
-            return True
-        place = end + 1 + limit
-    return False
+def _has_nul(data: mmap.mmap | bytes, form: str) -> bool:
+    if form == "csv":
+        return data.find(b"\0") >= 0
+    # one byte is found many times faster than six, and most logs have no backslash at all
+    backslash = data.find(b"\\")
+    return backslash >= 0 and data.find(b"\\u0000", backslash) >= 0

@@ -121,7 +121,7 @@ def column_sql(name: str, source: Source, *, typed: bool = False) -> str:
     if name == "source":
         return f"coalesce({source.fields['source']}, {quote_text(source.name)})"
     text = source.fields.get(name, "null::varchar")
-    if typed and field.numeric and _is_member(text, source):
+    if typed and field.numeric and _is_number(text, source):
         return text if field.default is None else f"coalesce({text}, {field.default})"
     return _typed(text, field)
 
@@ -168,7 +168,7 @@ def _typed_bads(source: Source) -> list[str]:
     """Typed columns stop the read when they are no numbers, so here they need only be read, and be finite."""
     doubles = [quote_name(name) for name, kind in source.members.items() if kind == "DOUBLE"]
     integers = [quote_name(name) for name, kind in source.members.items() if kind == "BIGINT"]
-    nested = [name for name in usage().fields if _bad(name, source) and not _is_member(source.fields[name], source)]
+    nested = [name for name in usage().fields if _bad(name, source) and not _is_number(source.fields[name], source)]
     bads = [b for name in nested if (b := _bad(name, source))]
     if doubles:
         bads.append(f"not isfinite({' + '.join(f'coalesce({name}, 0)' for name in doubles)})")
@@ -183,8 +183,9 @@ def typed_form(prepared: Prepared) -> bool:
     return prepared.form in {"ndjson", "array"} and not prepared.numbered
 
 
-def _is_member(sql: str, source: Source) -> bool:
-    return sql.strip('"') in source.members
+def _is_number(sql: str, source: Source) -> bool:
+    """Whether a field is a member that a quick read takes as a number."""
+    return source.members.get(sql.strip('"'), "VARCHAR") != "VARCHAR"
 
 
 def select_sql(files: Sequence[tuple[int, Prepared]], source: Source, columns: Collection[str]) -> str:

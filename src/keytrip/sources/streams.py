@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import mmap
 import re
 import shutil
 import tempfile
@@ -45,6 +46,33 @@ def last_byte(path: Path) -> bytes:
     with path.open("rb") as file:
         file.seek(max(0, path.stat().st_size - 2**16))
         return file.read().rstrip()[-1:]
+
+
+@contextmanager
+def mapped(path: Path) -> Iterator[mmap.mmap | bytes]:
+    """Yield a file's bytes without reading them all into memory.
+
+    Raises:
+        OSError: Its file system lets no file be mapped.
+    """
+    if not path.stat().st_size:
+        yield b""
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        yield data
+
+
+def has_longer(data: mmap.mmap | bytes, limit: int) -> bool:
+    """Whether a line is over `limit` bytes: such a line cannot hide between places that are `limit` bytes apart."""
+    place = limit
+    while place < len(data):
+        begin = data.rfind(b"\n", 0, place) + 1
+        end = data.find(b"\n", place)
+        end = len(data) if end < 0 else end
+        if end - begin > limit:
+            return True
+        place = end + 1 + limit
+    return False
 
 
 def spool(stream: IO[bytes], folder: Path) -> InputFile:
