@@ -33,11 +33,6 @@ class Threshold:
     operator: str
     number: float
 
-    @property
-    def text(self) -> str:
-        """The number as every engine reads it."""
-        return repr(int(self.number)) if self.number == int(self.number) else repr(self.number)
-
 
 @dataclass(frozen=True)
 class Block:
