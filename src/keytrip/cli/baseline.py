@@ -81,6 +81,7 @@ def build(
             bounds=Bounds(lost, moved),
             chunk_bytes=chunk_bytes(opt.memory_checked(memory)),
             tick=tick,
+            now=opt.now(),
         )
         result = builds.build(connect(threads, memory, found.workshop.folder), place, request)
     report_rejects(result.report, rejects or folder / "keytrip.rejects.ndjson", quiet=quiet)
@@ -113,7 +114,12 @@ def _say(result: Any, form: Format, *, strict: bool, quiet: bool) -> int:
 
 
 @app.command("list")
-def list_(store: opt.StoreDir = None, form: opt.FormatOption = Format.table, verbose: opt.Verbose = False) -> int:
+def list_(
+    store: opt.StoreDir = None,
+    form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> int:
     """List the snapshots.
 
     \b
@@ -170,6 +176,7 @@ def show_(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Show what is known of a key: every table's rows.
@@ -213,6 +220,7 @@ def diff(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Show what changed from one snapshot to another, table by table and key by key.
@@ -239,7 +247,10 @@ def diff(
 
 @app.command()
 def use(
-    number: Annotated[int, typer.Argument(help="Snapshot.")], store: opt.StoreDir = None, verbose: opt.Verbose = False
+    number: Annotated[int, typer.Argument(help="Snapshot.")],
+    store: opt.StoreDir = None,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
 ) -> int:
     """Make a snapshot the active one.
 
@@ -254,12 +265,12 @@ def use(
     place = _store(store)
     with held(place, 10):
         promote(place, number)
-    note(f"snapshot {number} is active")
+    note(f"snapshot {number} is active", quiet=quiet)
     return 0
 
 
 @app.command()
-def rollback(store: opt.StoreDir = None, verbose: opt.Verbose = False) -> int:
+def rollback(store: opt.StoreDir = None, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> int:
     """Make the snapshot active again that was before.
 
     \b
@@ -273,7 +284,7 @@ def rollback(store: opt.StoreDir = None, verbose: opt.Verbose = False) -> int:
     place = _store(store)
     with held(place, 10):
         number = roll_back(place)
-    note(f"snapshot {number} is active")
+    note(f"snapshot {number} is active", quiet=quiet)
     return 0
 
 
@@ -285,6 +296,7 @@ def export(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Write each baseline table as a file named after it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -49,6 +50,22 @@ def memory_checked(text: str) -> str:
     if not _MEMORY.fullmatch(text):
         raise UsageError(f"--memory {text!r} is no size", hint="such as 512MB or 2GB")
     return text
+
+
+def now() -> datetime:
+    """Return the time, UTC and naive: KEYTRIP_NOW where that is set, so that old logs are looked at as they were then.
+
+    Raises:
+        UsageError: KEYTRIP_NOW is no time.
+    """
+    named = os.environ.get("KEYTRIP_NOW")
+    if not named:
+        return datetime.now(UTC).replace(tzinfo=None)
+    try:
+        moment = datetime.fromisoformat(named)
+    except ValueError:
+        raise UsageError(f"KEYTRIP_NOW {named!r} is no time", hint="write it as 2026-04-01T12:00:00Z") from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def hmac_file(store: Path) -> Path:
