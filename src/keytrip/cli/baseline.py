@@ -20,6 +20,9 @@ app = typer.Typer(help="Learn each key's habits: build, list, show, diff, use, r
 End = Annotated[
     str | None, typer.Option("--end", help="Last UTC day, inclusive; default: the last with a record that is over.")
 ]
+Keep = Annotated[
+    int, typer.Option("--keep", help="Snapshots to keep; the active one and the one before stay anyway.", min=1)
+]
 Lost = Annotated[float, typer.Option("--max-lost", help="Share of keys that may be gone.")]
 Moved = Annotated[float, typer.Option("--max-moved", help="Share of kept keys whose mean may have moved threefold.")]
 Snapshot = Annotated[int | None, typer.Option("--snapshot", help="Which snapshot; the active one if left out.")]
@@ -39,6 +42,7 @@ def build(
     memory: opt.Memory = opt.DEFAULT_MEMORY,
     threads: opt.Threads = None,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for another build.")] = 60,
+    keep: Keep = opt.DEFAULT_KEEP,
     lost: Lost = 0.2,
     moved: Moved = 0.2,
     strict: opt.Strict = False,
@@ -57,6 +61,7 @@ def build(
     from keytrip.baselines.guards import Bounds
     from keytrip.baselines.incidents import read_incidents
     from keytrip.baselines.jobs import load_jobs
+    from keytrip.baselines.snapshots import prune
     from keytrip.baselines.store import Store, held
     from keytrip.hunt.engine import chunk_bytes, connect
     from keytrip.sources.secrets import hmac_key
@@ -84,6 +89,7 @@ def build(
             now=opt.now(),
         )
         result = builds.build(connect(threads, memory, found.workshop.folder), place, request)
+        prune(place, keep)
     report_rejects(result.report, rejects or folder / "keytrip.rejects.ndjson", quiet=quiet)
     return _say(result, form, strict=strict, quiet=quiet)
 

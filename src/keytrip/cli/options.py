@@ -38,6 +38,8 @@ Rejects = Annotated[Path | None, typer.Option("--rejects", help="Where to put wh
 
 DEFAULT_MEMORY = "500MB"
 DEFAULT_MAX_LINE = MAX_LINE
+# A month of daily builds: as far as the window of a baseline reaches, `diff` can compare and `use` go back.
+DEFAULT_KEEP = 30
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
 
 
