@@ -13,7 +13,7 @@ import typer
 from keytrip.cli import options as opt
 from keytrip.cli.data import day_of
 from keytrip.cli.output import Format, note, show
-from keytrip.cli.reading import inputs, progress, report_rejects
+from keytrip.cli.reading import Inputs, inputs, progress, report_rejects
 from keytrip.errors import DataError, UsageError
 
 app = typer.Typer(help="Learn each key's habits: build, list, show, diff, use, rollback, export.", no_args_is_help=True)
@@ -57,13 +57,10 @@ def build(
       keytrip baseline build logs/ --source litellm
       keytrip baseline build logs/ --end 2026-11-18 --exclude incidents.yml
     """
-    from keytrip.baselines import build as builds
     from keytrip.baselines.guards import Bounds
     from keytrip.baselines.incidents import read_incidents
     from keytrip.baselines.jobs import load_jobs
-    from keytrip.baselines.snapshots import prune
     from keytrip.baselines.store import Store, held
-    from keytrip.hunt.engine import chunk_bytes, connect
     from keytrip.sources.secrets import hmac_key
 
     folder = store or opt.STORE
@@ -74,24 +71,41 @@ def build(
         held(place, wait),
         progress(sum(f.size for f in found.files), quiet=quiet) as tick,
     ):
-        request = builds.BuildRequest(
-            files=found.files,
-            source=found.source,
+        result = _built(
+            found,
+            place,
+            keep,
+            (threads, opt.memory_checked(memory)),
             jobs=load_jobs(tuple(pack or ())),
-            workshop=found.workshop,
             hmac_key=lambda: hmac_key(key_file),
             end=last,
             days=days,
             incidents=incidents,
             bounds=Bounds(lost, moved),
-            chunk_bytes=chunk_bytes(opt.memory_checked(memory)),
             tick=tick,
-            now=opt.now(),
         )
-        result = builds.build(connect(threads, memory, found.workshop.folder), place, request)
-        prune(place, keep)
     report_rejects(result.report, rejects or folder / "keytrip.rejects.ndjson", quiet=quiet)
     return _say(result, form, strict=strict, quiet=quiet)
+
+
+def _built(found: Inputs, store: Any, keep: int, limits: tuple[int | None, str], **options: Any) -> Any:
+    """Build within the limits (threads, memory), and remove the snapshots that are too old to keep."""
+    from keytrip.baselines.build import BuildRequest
+    from keytrip.baselines.build import build as run_build
+    from keytrip.baselines.snapshots import prune
+    from keytrip.hunt.engine import chunk_bytes, connect
+
+    request = BuildRequest(
+        files=found.files,
+        source=found.source,
+        workshop=found.workshop,
+        chunk_bytes=chunk_bytes(limits[1]),
+        now=opt.now(),
+        **options,
+    )
+    result = run_build(connect(*limits, found.workshop.folder), store, request)
+    prune(store, keep)
+    return result
 
 
 def _say(result: Any, form: Format, *, strict: bool, quiet: bool) -> int:
