@@ -157,7 +157,7 @@ group by {keys} having sum(seen) > 0)"""
 
     def _statistic(self, name: str) -> str:
         dated = "filter (day is not null)"
-        small = f"least(cast(e as hugeint), {_LARGEST})"
+        small = f"greatest(least(cast(e as hugeint), {_LARGEST}), -{_LARGEST})"
         square, total = f"sum({small} * {small}) {dated}", f"sum({small}) {dated}"
         exact = f"sqrt(cast(count(day) * {square} - {total} * {total} as double) / (count(day) * (count(day) - 1.0)))"
         return {
@@ -166,7 +166,9 @@ group by {keys} having sum(seen) > 0)"""
             "median": f"median(v) {dated}",
             "mad": f"mad(v) {dated}",
             "days": "count(day)",
-            "stddev": f"case when count(day) > 1 then {exact} end" if self._whole else f"list_sort(list(v) {dated})",
+            "stddev": f"case when count(day) > 1 then {exact} end"
+            if self._whole
+            else f"list_sort(list(cast(e as double)) {dated})",
         }[name]
 
     def _finished(self, name: str) -> str:

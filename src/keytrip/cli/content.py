@@ -43,6 +43,7 @@ def rules(
     level: Level = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """List rules, or show one in full with its triage text.
@@ -76,6 +77,7 @@ def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; else all of our content.")] = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Find every problem in rules, baselines, pipelines and exporters: `path:line: rule: problem; what to write`.
@@ -98,7 +100,7 @@ def check(
             for p in problems
         ]
         show(rows, ("path", "line", "rule", "problem", "hint"), form)
-    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", quiet=quiet)
     return int(bool(problems))
 
 
@@ -106,6 +108,7 @@ def test(
     names: RuleNames = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Run the rules' own cases in DuckDB.
@@ -127,7 +130,7 @@ def test(
         show(rows, ("rule", "case", "passed", "detail"), form)
     else:
         write("".join(f"{r.report}\n" for r in failed))
-    note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed")
+    note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed", quiet=quiet)
     return int(bool(failed))
 
 
@@ -138,6 +141,7 @@ def compile_(
     tag: Tags = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Turn rules into queries: one to standard output, or all of them into a folder.
@@ -156,7 +160,7 @@ def compile_(
 
         changed = write_compiled(results, out)
         for line in changed:
-            note(line)
+            note(line, quiet=quiet)
         show([r.as_json() for r in results], ("rule", "file", "status", "reason"), form)
     else:
         write("\n".join(r.text for r in results if r.text))

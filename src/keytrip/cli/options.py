@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,8 @@ Rejects = Annotated[Path | None, typer.Option("--rejects", help="Where to put wh
 
 DEFAULT_MEMORY = "500MB"
 DEFAULT_MAX_LINE = MAX_LINE
+# A month of daily builds: as far as the window of a baseline reaches, `diff` can compare and `use` go back.
+DEFAULT_KEEP = 30
 _MEMORY = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
 
 
@@ -49,6 +52,22 @@ def memory_checked(text: str) -> str:
     if not _MEMORY.fullmatch(text):
         raise UsageError(f"--memory {text!r} is no size", hint="such as 512MB or 2GB")
     return text
+
+
+def now() -> datetime:
+    """Return the time, UTC and naive: KEYTRIP_NOW where that is set, so that old logs are looked at as they were then.
+
+    Raises:
+        UsageError: KEYTRIP_NOW is no time.
+    """
+    named = os.environ.get("KEYTRIP_NOW")
+    if not named:
+        return datetime.now(UTC).replace(tzinfo=None)
+    try:
+        moment = datetime.fromisoformat(named)
+    except ValueError:
+        raise UsageError(f"KEYTRIP_NOW {named!r} is no time", hint="write it as 2026-04-01T12:00:00Z") from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def hmac_file(store: Path) -> Path:

@@ -16,6 +16,7 @@ from keytrip.compile.problems import Problem, Subject, read_marks
 from keytrip.content import content_root
 from keytrip.errors import ContentError
 from keytrip.rules.load import Document, alerting, layered, read_documents, with_bases
+from keytrip.rules.shape import check_shape
 
 __all__ = ["Problem", "check_content", "in_order", "read_subjects"]
 
@@ -139,6 +140,11 @@ def _rule_problems(
     if not any(fault.steps[0] == "tests" for fault in faults):
         yield from check_rule.tests(rule)
     if lost or not all(check_rule.compiles_despite(fault) for fault in faults):
+        return
+    try:
+        check_shape(document)
+    except ContentError as error:
+        yield Problem(error.place, error.message, error.hint)
         return
     for check in check_rule.CHECKS:
         yield from check(rule)

@@ -99,6 +99,14 @@ def quote_text(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def quote_number(number: float) -> str:
+    """Return a number as a SQL literal.
+
+    A fraction is a double: as a decimal, DuckDB would bring the other side to its scale, which large counts overflow.
+    """
+    return repr(int(number)) if number == int(number) else f"cast({number!r} as double)"
+
+
 def derived_sql(name: str) -> str:
     """Return DuckDB text that computes the derived usage field `name` from the canonical columns.
 

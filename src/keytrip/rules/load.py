@@ -13,6 +13,8 @@ import yaml
 from keytrip.content import content_files
 from keytrip.errors import ContentError, Place
 
+# What PyYAML lets through where a scalar's text is not of the type that its looks or its tag say.
+_NO_VALUE = (ValueError, KeyError, AttributeError, OverflowError, TypeError)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -79,7 +81,7 @@ def read_documents(path: Path) -> list[Document]:
     try:
         text = path.read_text(encoding="utf-8-sig")
         nodes = list(yaml.compose_all(text, Loader=_LOADER))
-        values = list(yaml.load_all(text, Loader=_LOADER))
+        values = [_value(node, path) for node in nodes]
     except UnicodeDecodeError as error:
         raise ContentError("is not UTF-8", place=Place(str(path))) from error
     except yaml.YAMLError as error:
@@ -94,6 +96,60 @@ def read_documents(path: Path) -> list[Document]:
             raise ContentError("is no rule: not a mapping", place=Place(str(path), line))
         documents.append(Document(value, path, line))
     return documents
+
+
+def _value(node: yaml.Node | None, path: Path) -> Any:
+    """Return what a document holds.
+
+    Raises:
+        ContentError: A scalar looks like a number or a date and is none.
+    """
+    if node is None:
+        return None
+    line = node.start_mark.line + 1
+    try:
+        if _holds_itself(node, frozenset(), set()):
+            raise ContentError("is no rule: an anchor holds itself", place=Place(str(path), line))
+        return yaml.constructor.SafeConstructor().construct_document(node)
+    except RecursionError as error:
+        raise ContentError("is no rule: nested too deeply", place=Place(str(path), line)) from error
+    except _NO_VALUE as error:
+        faulty = next((scalar for scalar in _scalars(node) if not _sound(scalar)), node)
+        problem = f"is no YAML: {str(faulty.value)[:60]!r} is no {faulty.tag.rpartition(':')[2]}"
+        place = Place(str(path), faulty.start_mark.line + 1)
+        raise ContentError(problem, place=place, hint="quote it, if it is a text") from error
+
+
+def _sound(scalar: yaml.ScalarNode) -> bool:
+    try:
+        yaml.constructor.SafeConstructor().construct_document(scalar)
+    except _NO_VALUE:
+        return False
+    return True
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _holds_itself(node: yaml.Node, above: frozenset[int], done: set[int]) -> bool:
+    """Whether an anchor makes a circle of a tree; a part that several anchors share is looked at once."""
+    if id(node) in above:
+        return True
+    if id(node) in done:
+        return False
+    found = any(_holds_itself(part, above | {id(node)}, done) for part in _parts(node))
+    done.add(id(node))
+    return found
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    for part in _parts(node):
+        yield from _scalars(part)
 
 
 def read_pack(folders: Iterable[Path]) -> Pack:
