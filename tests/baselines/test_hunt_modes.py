@@ -141,6 +141,23 @@ def test_the_age_begins_just_over_ten_days(
     assert said in done.err
 
 
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--since", "0001-01-01", "before all records"),
+        ("--until", "1969-12-31", "before all records"),
+        ("--memory", "99999999999999999GB", "is no size"),
+        ("--threads", "999999999", "--threads"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_numbers_beyond_all_sense(keytrip: Command, tmp_path: Path, option: str, value: str, said: str) -> None:
+    """Days before 1970, more memory or threads than any machine has, are wrong usage."""
+    done = keytrip(*HUNT, log(tmp_path, record(14, "new")), *NEW, option, value)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
 @pytest.mark.usefixtures("store")
 def test_a_clock_that_is_none_is_refused(keytrip: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """KEYTRIP_NOW has to be a time."""

@@ -23,6 +23,9 @@ ALERT_COLUMNS = (
 _TABLE_COLUMNS = ("level", "rule", "key_id", "window_start", "observed", "baseline", "events", "group")
 
 
+_FIRST = date(1970, 1, 1)  # SEMANTICS, section 1
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("read", rich_help_panel=_PANEL)(read)
@@ -39,9 +42,12 @@ def day_of(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{option} {text!r} is no day", hint="write it as 2026-04-01") from None
+    if day < _FIRST:
+        raise UsageError(f"{option} {text} is before all records", hint=f"they begin with {_FIRST}")
+    return day
 
 
 def read(

@@ -32,7 +32,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stand
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error was raised.")]
 MaxLine = Annotated[int, typer.Option("--max-line", help="Longest line in bytes; longer ones are set aside.", min=1)]
 Memory = Annotated[str, typer.Option("--memory", help="DuckDB's memory; beyond it, work spills to disk.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads; all cores if left out.", min=1)]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads; all cores if left out.", min=1, max=1024)]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was set aside.")]
 Rejects = Annotated[Path | None, typer.Option("--rejects", help="Where to put what was no record.")]
 
@@ -40,7 +40,7 @@ DEFAULT_MEMORY = "500MB"
 DEFAULT_MAX_LINE = MAX_LINE
 # A month of daily builds: as far as the window of a baseline reaches, `diff` can compare and `use` go back.
 DEFAULT_KEEP = 30
-_MEMORY = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
+_MEMORY = re.compile(r"\d{1,9}(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
 
 
 def memory_checked(text: str) -> str:
