@@ -40,7 +40,7 @@ def temporal_sql(plan: Plan, write: Writer) -> str:
 ), groups as (
   select {keys}window_start, any_value(window_end) as window_end, cast(null as bigint) as value,
     any_value(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, any_value(window_end) as last_seen
-  from alerts a join (select {keys}timestamp as window_start, kt_rank, from kt_seen) s using ({keys}window_start)
+  from alerts a join (select {keys}timestamp as window_start, kt_rank from kt_seen) s using ({keys}window_start)
   group by {keys}window_start
 )"""
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 HISTORY_DAYS = 30
 EVENTS = "kt_events"
 WAITING = "kt_waiting"
+# The canonical tables that sources give records of.
+_READ = ("usage",)
 # File number -> the last time in it, of files that hold undated records; None: they hold nothing else.
 Homes: TypeAlias = Mapping[int, datetime | None]
 
@@ -183,7 +185,7 @@ class _History:
 
 
 def _columns(request: HuntRequest, history: _History | None) -> frozenset[str]:
-    fields = {name for rule in request.rules for name in rule.fields}
+    fields = {name for rule in request.rules if rule.reads == _READ for name in rule.fields}
     inputs = job_inputs(list(history.jobs.values())) if history else frozenset()
     return columns_needed(fields) | inputs | {"source"}
 
@@ -333,7 +335,7 @@ def _score(con: duckdb.DuckDBPyConnection, request: HuntRequest, available: set[
     alerts: list[Alert] = []
     for rule in request.rules:
         missing = [table for table, _ in rule.tables if table not in available]
-        if rule.refused or missing or rule.reads != ("usage",):
+        if rule.refused or missing or rule.reads != _READ:
             result.skipped[rule.name] = rule.refused or _why(rule, missing)
             continue
         alerts += _run(con, rule, request, end if rule.baselined else None)
@@ -346,7 +348,7 @@ def _why(rule: CompiledRule, missing: list[str]) -> str:
 
 
 def _other(rule: CompiledRule) -> str:
-    return next(table for table in rule.reads if table != "usage")
+    return next(table for table in rule.reads if table not in _READ)
 
 
 def _run(
