@@ -140,8 +140,8 @@ CHANGES = {
     "words without a field": ("    key_id|exists: true\n", "    - gpt\n", "has no field to search", "title: Any"),
     "aliases": (
         "  timespan: 1d\n",
-        "  aliases: {who: {more_requests_events: key_id}}\n  timespan: 1d\n",
-        "aliases are not compiled",
+        "  aliases: {value: {more_requests_events: key_id}}\n  timespan: 1d\n",
+        "alias 'value' is the name of a result's column",
         "title: More",
     ),
     "no such base rule": (
@@ -292,7 +292,7 @@ def test_rules_that_refer_to_each_other_end(write: Writer, tmp_path: Path) -> No
     """A circle of references is a problem, not an endless loop."""
     circle = RULE.replace("    - more_requests_events\n", "    - more_requests\n")
     write("rules/more_requests.yml", circle)
-    assert any("correlations over correlations" in str(problem) for problem in found(tmp_path)), found(tmp_path)
+    assert any("more_requests -> more_requests" in str(problem) for problem in found(tmp_path)), found(tmp_path)
 
 
 def test_wrong_paths_are_wrong_usage(tmp_path: Path) -> None:

@@ -42,13 +42,13 @@ def no_key() -> bytes:
 @cache
 def shipped() -> tuple[CompiledRule, ...]:
     """Return every shipped rule over usage records, compiled."""
-    return tuple(rule for rule in compiled_rules() if rule.table == "usage")
+    return tuple(rule for rule in compiled_rules() if rule.reads == ("usage",))
 
 
 @cache
 def every_rule() -> tuple[CompiledRule, ...]:
     """Return all rules over usage records, shipped ones and those of the judge's own pack, compiled."""
-    return tuple(rule for rule in compiled_rules((PACK,)) if rule.table == "usage" and "temporal" not in rule.kind)
+    return tuple(rule for rule in compiled_rules((PACK,)) if rule.reads == ("usage",))
 
 
 def write(path: Path, rows: Sequence[Raw]) -> Path:

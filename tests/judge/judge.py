@@ -1,6 +1,7 @@
 """A naive restatement of what a rule means: records and tables in, alerts out. It shares no code with the package.
 
-Counting correlations with baseline blocks, and plain rules. Slow, and short enough to be read beside the texts.
+Plain rules, counting correlations with baseline blocks, temporal ones (`judge.temporal`), and correlations over
+correlations. Slow, and short enough to be read beside the texts.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ from typing import Any
 import yaml
 from judge.conditions import matches
 from judge.expressions import OPERATORS, arithmetic, logic, names_in, parse
-from judge.records import EPOCH, Event
+from judge.records import EPOCH, Event, derived
 from judge.tables import Job, Table
+from judge.temporal import temporal_windows
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _MONDAY = EPOCH + timedelta(days=4)
@@ -27,10 +29,10 @@ Mapped = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Rule:
-    """An alerting rule with its base rules; `data` is the YAML mapping."""
+    """A rule with the rules that it refers to; `data` is the YAML mapping."""
 
     data: Mapped
-    bases: tuple[Mapped, ...]
+    bases: tuple[Rule, ...] = ()
 
     @property
     def name(self) -> str:
@@ -42,6 +44,29 @@ class Rule:
         """The correlation; empty for a plain rule."""
         found: Mapped = self.data.get("correlation") or {}
         return found
+
+    @property
+    def group_by(self) -> tuple[str, ...]:
+        """The group fields, by the correlation's names."""
+        return tuple(self.correlation.get("group-by") or ())
+
+    @property
+    def span(self) -> timedelta:
+        """The timespan."""
+        timespan = str(self.correlation["timespan"])
+        return timedelta(seconds=int(timespan[:-1]) * _SECONDS[timespan[-1]])
+
+    @property
+    def categories(self) -> set[str]:
+        """What records are read, by logsource category."""
+        if not self.correlation:
+            return {str((self.data.get("logsource") or {}).get("category"))}
+        return {category for base in self.bases for category in base.categories}
+
+    def field(self, base: Rule, name: str) -> str:
+        """What a base's events call a field of this correlation."""
+        mapping = (self.correlation.get("aliases") or {}).get(name) or {}
+        return str(mapping.get(base.name, name))
 
     @property
     def blocks(self) -> list[dict[str, Any]]:
@@ -61,11 +86,12 @@ class World:
     """What rules are asked about.
 
     Attributes:
-        events: All records read.
+        events: All usage records read.
         jobs: Baseline jobs by table.
         tables: Their tables; rules whose tables are not among them say nothing.
         end: Windows of baseline rules that begin before it are not scored.
         since, until: Midnights; an alert's window ends after the first, and not after the second.
+        others: Further records by logsource category.
     """
 
     events: Sequence[Event]
@@ -74,7 +100,12 @@ class World:
     end: datetime | None = None
     since: datetime | None = None
     until: datetime | None = None
+    others: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     _found: dict[Any, frozenset[tuple[Any, ...]]] = field(default_factory=dict)
+
+    def records(self, category: str) -> Sequence[Event]:
+        """Return the records that a logsource category reads."""
+        return self.events if category == "ai_usage" else self.others.get(category, ())
 
     def holds(self, table: str, columns: Sequence[str], values: Mapped) -> bool:
         """Whether a table has a row with these values in these of its key columns."""
@@ -82,6 +113,27 @@ class World:
             places = [self.jobs[table].columns.index(c) for c in columns]
             self._found[table, *columns] = frozenset(tuple(key[p] for p in places) for key in self.tables[table])
         return tuple(values[c] for c in columns) in self._found[table, *columns]
+
+
+@dataclass(frozen=True)
+class Seen:
+    """An event as a correlation sees it.
+
+    Attributes:
+        event: The event: a record, or an alert of another correlation.
+        time: Its time.
+        rules: Numbers of the referenced rules that it belongs to.
+        values: The correlation's fields.
+    """
+
+    event: Event
+    time: datetime
+    rules: frozenset[int]
+    values: Mapped
+
+    def __getitem__(self, name: str) -> Any:
+        """The value of a field by the correlation's name."""
+        return self.values[name] if name in self.values else self.event[name]
 
 
 @dataclass(frozen=True)
@@ -93,7 +145,7 @@ class Group:
     keys: Mapped
     start: datetime
     end: datetime
-    events: Sequence[Event]
+    events: Sequence[Any]
 
     @cached_property
     def value(self) -> Any:
@@ -107,18 +159,22 @@ def midnight(day: date) -> datetime:
 
 
 def read_rules(folder: Path) -> list[Rule]:
-    """Return the alerting rules over usage records in a folder (no temporal ones), by the texts of their files."""
+    """Return the alerting rules over usage records in a folder, by the texts of their files."""
     texts = [path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*.yml"))]
-    documents = [document for text in texts for document in yaml.safe_load_all(text)]
+    found = rules_of([document for text in texts for document in yaml.safe_load_all(text)])
+    return [rule for rule in found if rule.categories == {"ai_usage"}]
+
+
+def rules_of(documents: Sequence[Mapped]) -> list[Rule]:
+    """Return the alerting rules among documents: those that no correlation refers to, unless it says `generate`."""
     named = {str(d.get("name")): d for d in documents}
-    loud = [d for d in documents if (d.get("correlation") or {}).get("generate")]
-    quiet = {name for d in documents if d not in loud for name in _bases(d)}
-    rules = [Rule(d, tuple(named[n] for n in _bases(d)) or (d,)) for d in documents if str(d.get("name")) not in quiet]
-    return [r for r in rules if _of_usage(r) and "temporal" not in r.correlation.get("type", "plain")]
 
+    def rule(document: Mapped) -> Rule:
+        return Rule(document, tuple(rule(named[name]) for name in _bases(document)))
 
-def _of_usage(rule: Rule) -> bool:
-    return all((base.get("logsource") or {}).get("category") == "ai_usage" for base in rule.bases)
+    loud = {name for d in documents if (d.get("correlation") or {}).get("generate") for name in _bases(d)}
+    quiet = {name for d in documents for name in _bases(d)} - loud
+    return [rule(d) for d in documents if str(d.get("name")) not in quiet]
 
 
 def _bases(document: Mapped) -> list[str]:
@@ -128,13 +184,28 @@ def _bases(document: Mapped) -> list[str]:
 
 def alerts(rules: Iterable[Rule], world: World) -> list[dict[str, Any]]:
     """Return the alerts of all rules."""
-    return [alert for rule in rules for alert in (_counting(rule, world) if rule.correlation else _plain(rule, world))]
+    return [alert for rule in rules for alert in every_alert(rule, world) if _reported(world, alert["window_end"])]
 
 
-def _matching(rule: Rule, world: World) -> Iterator[tuple[datetime, Event]]:
-    for event in world.events:
-        if event.time is not None and any(_meant(base, event) for base in rule.bases):
-            yield event.time, event
+def every_alert(rule: Rule, world: World) -> Iterator[dict[str, Any]]:
+    """Yield a rule's alerts, whenever they end."""
+    if not rule.correlation:
+        return (_plain(rule, world, event) for event in matching(rule, world))
+    return _temporal(rule, world) if "temporal" in rule.correlation["type"] else _counting(rule, world)
+
+
+def matching(rule: Rule, world: World) -> list[Event]:
+    """Return the events of a rule: the records that a plain one matches, the alerts of a correlation."""
+    if rule.correlation:
+        return [_as_event(alert) for alert in every_alert(rule, world)]
+    (category,) = rule.categories
+    return [event for event in world.records(category) if event.time is not None and _meant(rule.data, event)]
+
+
+def _as_event(alert: Mapped) -> Event:
+    group = {name: value for name, value in alert["group"].items() if value is not None}
+    time = alert["last_seen"]
+    return Event({**derived({**group, "timestamp": time}), **group}, time, None)
 
 
 def _meant(base: Mapped, event: Event) -> bool:
@@ -145,34 +216,85 @@ def _reported(world: World, end: datetime) -> bool:
     return (world.since is None or end > world.since) and (world.until is None or end <= world.until)
 
 
-def _plain(rule: Rule, world: World) -> Iterator[dict[str, Any]]:
-    for time, event in _matching(rule, world):
-        if _reported(world, time):
-            yield _alert(Group(rule, world, {"key_id": event["key_id"]}, time, time, [event]), {}, {})
+def _plain(rule: Rule, world: World, event: Event) -> dict[str, Any]:
+    assert event.time is not None
+    return _alert(Group(rule, world, {"key_id": event["key_id"]}, event.time, event.time, [event]), {}, {})
+
+
+def grouped(rule: Rule, world: World) -> dict[tuple[Any, ...], list[Seen]]:
+    """Return a correlation's events by group. One that several rules match counts once."""
+    sources: dict[int, tuple[Event, list[int]]] = {}
+    read: dict[str, list[Event]] = {}
+    for number, base in enumerate(rule.bases):
+        # the same rule named twice has the same events
+        for event in read.setdefault(base.name, matching(base, world)):
+            sources.setdefault(id(event), (event, []))[1].append(number)
+    groups: dict[tuple[Any, ...], list[Seen]] = {}
+    for event, numbers in sources.values():
+        for values, seen in _views(rule, event, numbers):
+            if None not in values:
+                groups.setdefault(values, []).append(seen)
+    return groups
+
+
+def _views(rule: Rule, event: Event, numbers: Sequence[int]) -> Iterator[tuple[tuple[Any, ...], Seen]]:
+    """Yield (group, event as seen in it): rules may call the group's fields differently."""
+    assert event.time is not None
+    names = {n: tuple(event[rule.field(rule.bases[n], name)] for name in rule.group_by) for n in numbers}
+    for values in dict.fromkeys(names.values()):
+        mine = [n for n in numbers if names[n] == values]
+        fields = [*rule.group_by, *_counted(rule)]
+        yield (
+            values,
+            Seen(
+                event,
+                event.time,
+                frozenset(mine),
+                {name: event[rule.field(rule.bases[mine[0]], name)] for name in fields},
+            ),
+        )
+
+
+def _counted(rule: Rule) -> list[str]:
+    condition = rule.correlation.get("condition") or {}
+    named = condition.get("field") or [] if isinstance(condition, dict) else []
+    return [named] if isinstance(named, str) else list(named)
 
 
 def _counting(rule: Rule, world: World) -> Iterator[dict[str, Any]]:
-    names = tuple(rule.correlation.get("group-by") or ())
-    timespan = rule.correlation["timespan"]
-    width = timedelta(seconds=int(timespan[:-1]) * _SECONDS[timespan[-1]])
-    origin = _MONDAY if timespan.endswith("w") else EPOCH
-    groups: dict[tuple[Any, ...], list[Event]] = {}
-    for time, event in _matching(rule, world):
-        values = tuple(event[name] for name in names)
-        if None not in values:
-            groups.setdefault((origin + (time - origin) // width * width, *values), []).append(event)
-    for (start, *values), events in groups.items():
-        early = rule.blocks and world.end is not None and start < world.end
-        if not early and _reported(world, start + width):
-            keys = dict(zip(names, values, strict=True))
-            yield from _judged(Group(rule, world, keys, start, start + width, events))
+    origin = _MONDAY if rule.correlation["timespan"].endswith("w") else EPOCH
+    for values, found in grouped(rule, world).items():
+        windows: dict[datetime, list[Seen]] = {}
+        for seen in found:
+            windows.setdefault(origin + (seen.time - origin) // rule.span * rule.span, []).append(seen)
+        for start, events in windows.items():
+            if not _too_early(rule, world, start):
+                keys = dict(zip(rule.group_by, values, strict=True))
+                yield from _judged(Group(rule, world, keys, start, start + rule.span, events))
+
+
+def _temporal(rule: Rule, world: World) -> Iterator[dict[str, Any]]:
+    ordered = rule.correlation["type"] == "temporal_ordered"
+    for values, found in grouped(rule, world).items():
+        moments = [(seen.time, seen.rules) for seen in found]
+        for start, end in temporal_windows(moments, len(rule.bases), rule.span, ordered=ordered):
+            if not _too_early(rule, world, start):
+                keys = dict(zip(rule.group_by, values, strict=True))
+                events = [seen for seen in found if start <= seen.time <= end]
+                yield from _judged(Group(rule, world, keys, start, end, events))
+
+
+def _too_early(rule: Rule, world: World, start: datetime) -> bool:
+    return bool(rule.blocks) and world.end is not None and start < world.end
 
 
 def _judged(group: Group) -> Iterator[dict[str, Any]]:
-    condition = group.rule.correlation.get("condition") or {}
-    if group.value is None or not all(OPERATORS[n](group.value, condition[n]) for n in OPERATORS if n in condition):
-        return
-    observed: dict[str, Any] = {group.rule.correlation["type"]: group.value}
+    kind, condition = group.rule.correlation["type"], group.rule.correlation.get("condition") or {}
+    observed: dict[str, Any] = {}
+    if "temporal" not in kind:
+        if group.value is None or not all(OPERATORS[n](group.value, condition[n]) for n in OPERATORS if n in condition):
+            return
+        observed[kind] = group.value
     baseline: dict[str, Any] = {}
     for number, block in enumerate(group.rule.blocks):
         held, shown = _absent(group, block) if block.get("absent") else _exceeds(group, block)

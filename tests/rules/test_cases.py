@@ -200,3 +200,38 @@ def test_a_rule_that_cannot_be_compiled_stops_no_other() -> None:
 def test_a_rule_without_tests_gives_no_result() -> None:
     """Tests are demanded by `keytrip check`, not by the runner."""
     assert tried() == []
+
+
+def chained(category: str) -> list[CaseResult]:
+    """Return how the case of a rule over usage and audit records goes, its second event one of `category`."""
+    raised = {
+        **BASE,
+        "id": "0d9f5c4e-6d0b-4b7a-9a57-5a3c0f2f6f03",
+        "name": "made_raised",
+        "logsource": {"category": "ai_audit"},
+        "detection": {"selection": {"action": "spend_limit.raised"}, "condition": "selection"},
+    }
+    act = {"timestamp": "2026-11-19T09:30:00Z", "target_key_id": "key_a", "action": "spend_limit.raised"}
+    case = {"name": "raised, then used", "fires": 1, "events": [EVENT, {**act, "category": category}]}
+    chain = {
+        "type": "temporal_ordered",
+        "rules": ["made_raised", "made_events"],
+        "aliases": {"key_id": {"made_raised": "target_key_id"}},
+        "group-by": ["key_id"],
+        "timespan": "1h",
+    }
+    rule = {**{k: v for k, v in RULE.items() if k != "baseline"}, "correlation": chain, "tests": [case]}
+    return run_cases([Document(data, PATH, 1) for data in (BASE, raised, rule)])
+
+
+def test_events_of_several_tables() -> None:
+    """An event says by `category` which records it is one of, where a rule reads several."""
+    assert [result.passed for result in chained("ai_audit")] == [True]
+
+
+def test_events_of_no_table_of_the_rule() -> None:
+    """A category that the rule does not read is a failure that says which ones it reads."""
+    (result,) = chained("ai_leak")
+    assert not result.passed
+    assert "'ai_leak', which the rule does not read" in result.report
+    assert "ai_audit, ai_usage" in result.report

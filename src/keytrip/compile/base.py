@@ -16,7 +16,8 @@ from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
 from sigma.rule import SigmaRule
 
-from keytrip.compile.plan import Plan, place_of, plan_of
+from keytrip.compile.plan import Plan
+from keytrip.compile.resolve import place_of, plan_of, table_of
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import Field, Table, vocabulary
 
@@ -54,7 +55,7 @@ def sigma_errors(rule: Any) -> Iterator[None]:
 class KeytripBackend(TextQueryBackend):
     """A pySigma backend that keeps SEMANTICS for `ai_*` logsources.
 
-    A target gives constants and leaf methods for conditions, and two methods for queries: `counting` and `plain`.
+    A target gives constants and leaf methods for conditions, and two methods for queries: `correlate` and `plain`.
     """
 
     siem: ClassVar[str] = ""
@@ -73,8 +74,12 @@ class KeytripBackend(TextQueryBackend):
     _table: str = "usage"
 
     @abstractmethod
-    def counting(self, plan: Plan, table: str, condition: str) -> str:
-        """Return the query of a counting correlation over the events of canonical `table` that meet `condition`."""
+    def correlate(self, plan: Plan) -> str:
+        """Return the query of a correlation.
+
+        Raises:
+            ContentError: The target cannot say it.
+        """
 
     @abstractmethod
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
@@ -101,7 +106,7 @@ class KeytripBackend(TextQueryBackend):
         if getattr(self, "last_processing_pipeline", None) is None:
             self.init_processing_pipeline(output_format)
         self.last_processing_pipeline.apply(rule)
-        self._table = self.table_of(rule)
+        self._table = table_of(rule)
         condition = self._condition(rule)
         rule.set_conversion_result([condition])
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
@@ -146,45 +151,31 @@ class KeytripBackend(TextQueryBackend):
     def _convert_correlation(
         self, rule: SigmaCorrelationRule, output_format: str | None, callback: Callable[..., Any] | None
     ) -> list[Any]:
-        plan = plan_of(rule, self.packs)
-        table, condition = self.events_of(rule)
-        self._table = table
-        for name in plan.event_fields:
-            self.canonical_field(name)
-        query: Any = self.counting(plan, table, condition)
+        query: Any = self.correlate(plan_of(rule, self.packs))
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]
         rule.set_conversion_result(queries)
         return queries if rule._output else []  # noqa: SLF001 - as above
 
-    def events_of(self, rule: SigmaCorrelationRule) -> tuple[str, str]:
-        """Return (canonical table, condition) of the events that any referenced rule matches, each once.
+    def records_of(self, plan: Plan) -> tuple[str, str]:
+        """Return (canonical table, condition) of a counting correlation's events, for a target that knows no other.
 
         Raises:
-            ContentError: The referenced rules read different tables, or are correlations themselves.
+            ContentError: The correlation is temporal, builds on others, has aliases or reads several tables.
         """
-        bases = [reference.rule for reference in rule.rules or ()]
-        plain = [base for base in bases if isinstance(base, SigmaRule)]
-        if len(plain) != len(bases) or len(rule.aliases):
-            raise ContentError("correlations over correlations and aliases are not compiled yet", place=place_of(rule))
-        tables = {self.table_of(base) for base in plain}
-        if len(tables) != 1:
-            hint = "refer to rules of one logsource category"
-            raise ContentError(f"reads {len(tables)} tables", place=place_of(rule), hint=hint)
-        conditions = [str(condition) for base in plain for condition in base.get_conversion_result()]
-        return tables.pop(), self._any(conditions)
-
-    def table_of(self, rule: SigmaRule) -> str:
-        """Return the canonical table that a rule reads.
-
-        Raises:
-            ContentError: Its logsource is none of ours.
-        """
-        found = vocabulary().by_category(rule.logsource.category)
-        if found is None:
-            raise ContentError(f"logsource category {rule.logsource.category!r} is none of ai_*", place=place_of(rule))
-        return found[0]
+        first = plan.bases[0].source
+        if plan.temporal:
+            problem = f"{plan.type} correlations"
+        elif plan.inner or not isinstance(first, str):
+            problem = "correlations over correlations"
+        elif any(base.aliases for base in plan.bases):
+            problem = "aliases"
+        elif len(plan.reads) > 1:
+            problem = "correlations over several tables"
+        else:
+            return first, self._any([base.condition for base in plan.bases])
+        raise ContentError(f"{problem} are not compiled for this target yet", hint="duckdb can say them")
 
     def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002
         """Refuse keywords: a record has no text of its own to search."""

@@ -11,7 +11,7 @@ from keytrip.baselines.kinds import Job
 from keytrip.compile.problems import Fault, Problem, Subject, model_faults, nearest
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
-from keytrip.rules.cases import cases_of
+from keytrip.rules.cases import CATEGORY, cases_of, table_of_event
 from keytrip.rules.load import Document
 from keytrip.rules.schema import RuleFile
 from keytrip.rules.selection import LEVELS
@@ -148,20 +148,22 @@ def category(rule: Rule) -> Iterator[Problem]:
         yield rule.subject.problem(message, "logsource", "category", hint=nearest(named, known))
 
 
-def table_of(documents: Sequence[Document]) -> tuple[str, Table] | None:
-    """Return (name, canonical table) that the first of `documents` with a logsource reads."""
+def tables_of(documents: Sequence[Document]) -> dict[str, Table]:
+    """Return the canonical tables that `documents` with a logsource read, by name."""
     sources = (d.data.get("logsource") for d in documents)
     found = (vocabulary().by_category(s.get("category")) for s in sources if isinstance(s, Mapping))
-    return next((table for table in found if table), None)
+    return dict(table for table in found if table)
 
 
 def fields(rule: Rule) -> Iterator[Problem]:
     """Every field is in the vocabulary."""
-    named = table_of([rule.subject.document, *rule.bases])
-    if named is None:
-        return
-    name, table = named
-    for path, field in (*_detection_fields(rule.data), *_correlation_fields(rule.data)):
+    tables = tables_of([rule.subject.document, *rule.bases])
+    if len(tables) != 1:
+        return  # what each base calls a field is judged when the rule is compiled
+    ((name, table),) = tables.items()
+    aliased = any((d.data.get("correlation") or {}).get("aliases") for d in (rule.subject.document, *rule.bases))
+    grouped = () if aliased else _correlation_fields(rule.data)
+    for path, field in (*_detection_fields(rule.data), *grouped):
         if field not in table.columns:
             message = f"no field {field!r} in {name} records"
             yield rule.subject.problem(message, *path, hint=nearest(field, list(table.columns)))
@@ -186,8 +188,6 @@ def _selected(path: _Place, selection: Any) -> Iterator[tuple[_Place, str]]:
 
 def _correlation_fields(data: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
     correlation = data.get("correlation") or {}
-    if correlation.get("aliases"):
-        return  # an alias stands for a field of each rule
     for number, name in enumerate(correlation.get("group-by") or ()):
         yield ("correlation", "group-by", number), name
     condition = correlation.get("condition")
@@ -215,12 +215,17 @@ def tests(rule: Rule) -> Iterator[Problem]:
 
 
 def _events(rule: Rule, number: int, events: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:
-    named = table_of([rule.subject.document, *rule.bases])
-    columns = list(named[1].fields) if named else []
-    for place, event in enumerate(events if named else ()):
-        for unknown in [name for name in event if name not in columns]:
-            path = ("tests", number, "events", place, unknown)
-            yield rule.subject.problem(f"no field {unknown!r} in a record", *path, hint=nearest(unknown, columns))
+    tables = tables_of([*rule.bases, rule.subject.document])
+    for place, event in enumerate(events if tables else ()):
+        path = ("tests", number, "events", place)
+        try:
+            columns = list(tables[table_of_event(event, list(tables))].fields)
+        except ContentError as error:
+            yield rule.subject.problem(error.message, *path, CATEGORY, hint=error.hint)
+            continue
+        for unknown in [name for name in event if name not in (*columns, CATEGORY)]:
+            message = f"no field {unknown!r} in a record"
+            yield rule.subject.problem(message, *path, unknown, hint=nearest(unknown, columns))
 
 
 def _rows(rule: Rule, number: int, table: str, rows: Sequence[Mapping[str, Any]]) -> Iterator[Problem]:

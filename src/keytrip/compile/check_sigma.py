@@ -43,7 +43,7 @@ def validators() -> tuple[Any, ...]:
 
 def blocks(subject: Subject, packs: tuple[Path, ...]) -> Iterator[Problem]:
     """Yield what each baseline block has wrong, at its own line."""
-    from keytrip.compile.plan import blocks_of
+    from keytrip.compile.blocks import blocks_of
 
     data = subject.document.data
     group_by = tuple((data.get("correlation") or {}).get("group-by") or ())
@@ -83,7 +83,7 @@ def _read(document: Document, documents: Sequence[Document], packs: tuple[Path, 
 
 
 def _objections(collection: Any) -> Iterator[Problem]:
-    from keytrip.compile.plan import place_of
+    from keytrip.compile.resolve import place_of
 
     for validator in validators():
         checker = validator()

@@ -17,8 +17,12 @@ from keytrip.errors import KeytripError
 from keytrip.records.vocabulary import vocabulary
 
 if TYPE_CHECKING:
+    from keytrip.compile.plan import Block
     from keytrip.rules.load import Document
 
+# A hunt sets this DuckDB variable to the snapshot's end: no window of a rule with a baseline that begins before it is
+# scored. Of the rules that alert it leaves such windows out itself; in the queries below them their text does.
+SCORED_FROM = "keytrip_scored_from"
 _QUOTED = re.compile(r'"(\w+)"')
 
 
@@ -29,11 +33,13 @@ class CompiledRule:
     Attributes:
         name, rule_id, title, level, tags: From the rule.
         kind: `plain`, or the correlation's type.
-        table: The canonical table that it reads.
+        reads: The canonical tables that it reads.
         sql: DuckDB text.
         fields: Canonical and derived fields of the events that it uses.
         group_by: Group fields.
-        seconds, offset: The window.
+        reach: How many seconds before an alert's end its earliest record may be; None: any time.
+        baselined: Whether it has a baseline block itself.
+        scored: (width, offset) in seconds of the windows that are compared with a baseline, its own or below it.
         share: Whether the result has a share.
         money: Whether the value is a sum of cost_usd, which is rounded to nine decimals.
         baseline_columns: Columns of the result that come from the baseline, in order.
@@ -47,12 +53,13 @@ class CompiledRule:
     level: str
     tags: tuple[str, ...]
     kind: str = "plain"
-    table: str = "usage"
+    reads: tuple[str, ...] = ("usage",)
     sql: str = ""
     fields: tuple[str, ...] = ()
     group_by: tuple[str, ...] = ()
-    seconds: int = 0
-    offset: int = 0
+    reach: int | None = 0
+    baselined: bool = False
+    scored: tuple[tuple[int, int], ...] = ()
     share: bool = False
     money: bool = False
     baseline_columns: tuple[str, ...] = ()
@@ -63,6 +70,11 @@ class CompiledRule:
     def plain(self) -> bool:
         """Whether each event is an alert."""
         return self.kind == "plain"
+
+    @property
+    def temporal(self) -> bool:
+        """Whether the alert has no value."""
+        return self.kind.startswith("temporal")
 
 
 def compiled_rules(packs: Sequence[Path] = (), cache: Path | None = None) -> list[CompiledRule]:
@@ -107,8 +119,9 @@ def _read(path: Path) -> list[CompiledRule] | None:
 
 def _from_json(entry: dict[str, Any]) -> CompiledRule:
     tables = tuple((table, tuple(columns)) for table, columns in entry.pop("tables"))
+    scored = tuple((width, offset) for width, offset in entry.pop("scored"))
     members: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
-    return CompiledRule(**members, tables=tables)
+    return CompiledRule(**members, tables=tables, scored=scored)
 
 
 def _write(path: Path, rules: list[CompiledRule]) -> None:
@@ -188,7 +201,7 @@ def compile_or_raise(document: Document, documents: Sequence[Document], packs: t
         ContentError: The rule refers to what is not there.
     """
     from keytrip.compile.duckdb import DuckDBBackend
-    from keytrip.compile.plan import plan_of
+    from keytrip.compile.resolve import plan_of, table_of
 
     collection = collection_of([document], documents)
     backend = DuckDBBackend()
@@ -204,31 +217,36 @@ def compile_or_raise(document: Document, documents: Sequence[Document], packs: t
         "sql": queries[-1],
     }
     if "correlation" not in document.data:
-        table = backend.table_of(rule)
-        return CompiledRule(**common, table=table, fields=tuple(vocabulary().tables[table].fields))
+        table = table_of(rule)
+        return CompiledRule(**common, reads=(table,), fields=tuple(vocabulary().tables[table].fields))
     plan = plan_of(rule, packs)
-    table, _ = backend.events_of(rule)
-    wanted: dict[str, dict[str, None]] = {name: {} for name in plan.tables}
-    for block in plan.blocks:
-        wanted[block.table] |= dict.fromkeys((*block.on, *block.columns))
-        if block.requires:
-            wanted[block.requires[0]] |= dict.fromkeys(block.requires[1])
+    blocks = [(inner, block) for inner in plan.all for block in inner.blocks]
     return CompiledRule(
         **common,
         kind=plan.type,
-        table=table,
-        fields=_fields_in(queries[-1], table),
+        reads=plan.reads,
+        fields=_fields_in(queries[-1], plan.reads),
         group_by=plan.group_by,
-        seconds=plan.seconds,
-        offset=plan.offset,
+        reach=plan.reach,
+        baselined=bool(plan.blocks),
+        scored=tuple(dict.fromkeys((p.seconds, p.offset) for p, _ in blocks if not p.temporal)),
         share=plan.share_block is not None,
         money=plan.cost_sum,
         baseline_columns=tuple(f"{b.prefix}{c}" for b in plan.blocks for c in b.columns),
-        tables=tuple((name, tuple(columns)) for name, columns in wanted.items()),
+        tables=_tables([block for _, block in blocks]),
     )
 
 
-def _fields_in(sql: str, table: str) -> tuple[str, ...]:
+def _tables(blocks: Sequence[Block]) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    wanted: dict[str, dict[str, None]] = {}
+    for block in blocks:
+        wanted.setdefault(block.table, {}).update(dict.fromkeys((*block.on, *block.columns)))
+        if block.requires:
+            wanted.setdefault(block.requires[0], {}).update(dict.fromkeys(block.requires[1]))
+    return tuple((name, tuple(columns)) for name, columns in wanted.items())
+
+
+def _fields_in(sql: str, tables: Sequence[str]) -> tuple[str, ...]:
     """Fields are always quoted in our SQL, so the text says which ones it uses."""
-    known = vocabulary().tables[table].columns
+    known = {name for table in tables for name in vocabulary().tables[table].columns}
     return tuple(dict.fromkeys(name for name in _QUOTED.findall(sql) if name in known))

@@ -9,25 +9,17 @@ from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
 from keytrip.compile.base import siem_pipeline
+from keytrip.compile.compiled import SCORED_FROM
 from keytrip.compile.duckdb_conditions import sql_condition, two_valued
+from keytrip.compile.duckdb_events import events_sql
+from keytrip.compile.duckdb_expressions import arithmetic, logic
 from keytrip.compile.duckdb_sums import double_sum, money_sum
+from keytrip.compile.duckdb_temporal import temporal_sql
 from keytrip.compile.header import comment_text
 from keytrip.compile.leaves import Leaf, LeafBackend
 from keytrip.compile.plan import Block, Plan
-from keytrip.errors import ContentError
 from keytrip.records.sql import quote_name, quote_number, quote_text
 from keytrip.records.vocabulary import usage
-from keytrip.rules.expression import (
-    Binary,
-    Call,
-    Column,
-    Compare,
-    Expression,
-    Logic,
-    Negative,
-    Not,
-    Number,
-)
 
 
 class DuckDBBackend(LeafBackend):
@@ -55,12 +47,23 @@ class DuckDBBackend(LeafBackend):
             f"where timestamp is not null and ({condition})"
         )
 
-    def counting(self, plan: Plan, table: str, condition: str) -> str:
-        """Group events by window, then join the reduced rows with the baseline."""
-        head = f"-- {comment_text(f'{plan.rule}: {plan.title}')}\n"
-        events = _events(plan, table, condition)
-        groups = _groups(plan)
-        return f"{head}with events as (\n{events}\n), groups as (\n{groups}\n)\n{_result(plan)}"
+    def correlate(self, plan: Plan) -> str:
+        """Find the windows of each group, then join the reduced rows with the baseline."""
+        return f"-- {comment_text(f'{plan.rule}: {plan.title}')}\n{correlation_sql(plan)}"
+
+
+def correlation_sql(plan: Plan, *, nested: bool = False) -> str:
+    """Return the query of a correlation; nested: of one whose alerts are another's events."""
+    if plan.temporal:
+        steps = temporal_sql(plan, _nested)
+    else:
+        events = events_sql(plan, _nested, extra=[f"{_window(plan)} as window_start"])
+        steps = f"events as (\n{events}\n), groups as (\n{_groups(plan)}\n)"
+    return f"with {steps}\n{_result(plan, nested=nested)}"
+
+
+def _nested(plan: Plan) -> str:
+    return correlation_sql(plan, nested=True)
 
 
 def _window(plan: Plan) -> str:
@@ -69,15 +72,6 @@ def _window(plan: Plan) -> str:
     # integer division truncates, and times before the first Monday are negative after the shift
     floor = f"cast(floor(({shifted}) / {width}) as bigint)" if offset else f"({shifted}) // {width}"
     return f"make_timestamp({floor} * {width} + {offset})"
-
-
-def _events(plan: Plan, table: str, condition: str) -> str:
-    columns = ["timestamp", *(quote_name(name) for name in plan.event_fields if name != "timestamp")]
-    present = "".join(f" and {quote_name(name)} is not null" for name in plan.group_by)
-    return (
-        f"  select {', '.join(columns)}, {_window(plan)} as window_start\n  from {table}\n"
-        f"  where timestamp is not null{present} and ({condition})"
-    )
 
 
 def value_sql(plan: Plan) -> str:
@@ -130,13 +124,18 @@ def _qualified(keys: Sequence[str], block: Block | None) -> list[str]:
     return [f"e.{key}" for key in keys] if block is not None else list(keys)
 
 
-def _result(plan: Plan) -> str:
+def _result(plan: Plan, *, nested: bool) -> str:
     width = f"to_seconds({plan.seconds})"
+    end = "g.window_end" if plan.temporal else f"g.window_start + {width} as window_end"
     parts = [f"g.{quote_name(name)}" for name in plan.group_by]
-    parts += ["g.window_start", f"g.window_start + {width} as window_end", "g.value"]
+    parts += ["g.window_start", end, "g.value"]
     parts += ["g.share"] if plan.share_block else []
     parts += ["g.events", "g.first_seen", "g.last_seen"]
-    joins, where = [], [f"g.value {plan.threshold.operator} {quote_number(plan.threshold.number)}"]
+    joins, where = [], []
+    if not plan.temporal:
+        where.append(f"g.value {plan.threshold.operator} {quote_number(plan.threshold.number)}")
+    if nested and plan.blocks:
+        where.append(f"(getvariable('{SCORED_FROM}') is null or g.window_start >= getvariable('{SCORED_FROM}'))")
     for number, block in enumerate(plan.blocks):
         alias = f"b{number}"
         if block.absent:
@@ -147,8 +146,8 @@ def _result(plan: Plan) -> str:
         where.append(_excess(block, alias))
         parts += [f"{alias}.{quote_name(c)} as {quote_name(f'baseline_{block.prefix}{c}')}" for c in block.columns]
     parts += [f"{quote_text(plan.rule)} as rule", f"{quote_text(plan.level)} as level"]
-    lines = [f"select {', '.join(parts)}", "from groups g", *joins, "where " + "\n  and ".join(where)]
-    return "\n".join(lines)
+    lines = [f"select {', '.join(parts)}", "from groups g", *joins]
+    return "\n".join([*lines, *(["where " + "\n  and ".join(where)] if where else [])])
 
 
 def _exists(table: str, columns: Sequence[str]) -> str:
@@ -175,41 +174,3 @@ def _excess(block: Block, alias: str) -> str:
     if block.fires_without_row:
         return f"({alias}.{quote_name(block.on[0])} is null or ({test}))"
     return f"({test})"
-
-
-def arithmetic(expression: Expression, alias: str) -> str:
-    """Return SQL whose value is null where SEMANTICS says null: any null part, any division by zero."""
-    match expression:
-        case Number(value):
-            return f"cast({value!r} as double)"
-        case Column("value"):
-            return "cast(g.value as double)"
-        case Column(name):
-            return f"cast({alias}.{quote_name(name)} as double)"
-        case Negative(of):
-            return f"(-{arithmetic(of, alias)})"
-        case Binary("/", left, right):
-            return f"({arithmetic(left, alias)} / nullif({arithmetic(right, alias)}, 0))"
-        case Binary(op, left, right):
-            return f"({arithmetic(left, alias)} {op} {arithmetic(right, alias)})"
-        case Call("abs", (arg,)):
-            return f"abs({arithmetic(arg, alias)})"
-        case Call(name, args):
-            parts = [arithmetic(arg, alias) for arg in args]
-            nulls = " or ".join(f"{part} is null" for part in parts)
-            function = "greatest" if name == "max" else "least"
-            return f"(case when {nulls} then null else {function}({', '.join(parts)}) end)"
-    raise ContentError("a condition stands where a number belongs")
-
-
-def logic(expression: Expression, alias: str) -> str:
-    """Return two-valued SQL."""
-    match expression:
-        case Compare(op, left, right):
-            sign = {"==": "=", "!=": "<>"}.get(op, op)
-            return f"coalesce({arithmetic(left, alias)} {sign} {arithmetic(right, alias)}, false)"
-        case Logic(op, args):
-            return "(" + f" {op} ".join(logic(arg, alias) for arg in args) + ")"
-        case Not(of):
-            return f"(not {logic(of, alias)})"
-    raise ContentError("a number stands where a condition belongs")

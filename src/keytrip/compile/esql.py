@@ -105,8 +105,9 @@ class EsqlBackend(LeafBackend):
         ]
         return _query(head, f"{_events_of(table)} METADATA _id, _index, _version", steps)
 
-    def counting(self, plan: Plan, table: str, condition: str) -> str:
+    def correlate(self, plan: Plan) -> str:
         """Group events by window, then join the reduced rows with the baseline."""
+        table, condition = self.records_of(plan)
         approximate = (_APPROXIMATE,) if plan.type in {"value_median", "value_percentile"} else ()
         self.deviations = (_MILLISECONDS, _LIMITED, *approximate)
         head = header_of(plan, _needs(table, plan.tables), self.deviations)

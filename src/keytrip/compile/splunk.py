@@ -71,8 +71,9 @@ class SplunkBackend(LeafBackend):
         steps = [*_day_steps(condition), f"where {parenthesised(condition)}", _labels(head.rule, head.level)]
         return self._query(head, table, steps)
 
-    def counting(self, plan: Plan, table: str, condition: str) -> str:
+    def correlate(self, plan: Plan) -> str:
         """Group events by window, then look the reduced rows up."""
+        table, condition = self.records_of(plan)
         head = header_of(plan, self._needs(table, plan.tables))
         steps = [*self._events(plan, condition), *_groups(plan), *_verdict(plan)]
         return self._query(head, table, steps)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keytrip.compile.compiled import collection_of
+from keytrip.compile.plan import TEMPORAL
 from keytrip.errors import KeytripError, UsageError
 
 if TYPE_CHECKING:
@@ -106,6 +107,12 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
 
 
 def range_of(document: Document) -> str:
-    """Return the time range that a schedule must give: the current window of a correlation, all new events else."""
+    """Return the time range that a schedule must give: the current window of a correlation, all new events else.
+
+    A temporal correlation's window slides: it needs the events of a whole timespan before the new ones.
+    """
     correlation = document.data.get("correlation")
-    return f"current_window: {correlation['timespan']}" if isinstance(correlation, dict) else "last: interval"
+    if not isinstance(correlation, dict):
+        return "last: interval"
+    temporal = correlation.get("type") in TEMPORAL
+    return f"{'last: interval and' if temporal else 'current_window:'} {correlation['timespan']}"

@@ -80,16 +80,16 @@ def alert_id(rule_id: str, group: Sequence[Any], *more: Any) -> str:
     return hashlib.sha256(text).hexdigest()[:32]
 
 
-def counting_alerts(
+def correlation_alerts(
     rule: CompiledRule, columns: Sequence[str], rows: Iterable[Sequence[Any]], snapshot: int | None
 ) -> list[Alert]:
-    """Return the alerts of a counting rule's result."""
-    return [_counting(rule, dict(zip(columns, row, strict=True)), snapshot) for row in rows]
+    """Return the alerts of a correlation's result."""
+    return [_correlation(rule, dict(zip(columns, row, strict=True)), snapshot) for row in rows]
 
 
-def _counting(rule: CompiledRule, row: Mapping[str, Any], snapshot: int | None) -> Alert:
+def _correlation(rule: CompiledRule, row: Mapping[str, Any], snapshot: int | None) -> Alert:
     group = {name: row[name] for name in rule.group_by}
-    observed = {rule.kind: _value(rule, row["value"])}
+    observed = {} if rule.temporal else {rule.kind: _value(rule, row["value"])}
     if rule.share:
         observed["share"] = number(row["share"])
     return Alert(

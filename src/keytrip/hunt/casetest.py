@@ -16,7 +16,7 @@ from keytrip.records.addresses import normal_address
 from keytrip.records.model import duckdb_columns
 from keytrip.records.sql import SETUP, quote_name
 from keytrip.records.vocabulary import vocabulary
-from keytrip.rules.cases import Case, cases_of
+from keytrip.rules.cases import CATEGORY, Case, cases_of, table_of_event
 from keytrip.rules.load import Document
 
 if TYPE_CHECKING:
@@ -142,11 +142,19 @@ def _trials(bench: _Bench, document: Document, rule: CompiledRule) -> list[_Tria
         return {name: times[str(value)] if name in bench.timed else value for name, value in row.items()}
 
     def trial(case: Case) -> _Trial:
-        records = [_record(rule.table, event) for event in case.events]
-        rows = {**case.baseline, rule.table + _RECORDS: records}
+        rows = {**case.baseline, **_records(rule, case)}
         return _Trial(document, rule, case, {table: [dated(row) for row in rows[table]] for table in rows})
 
     return [trial(case) for case in cases]
+
+
+def _records(rule: CompiledRule, case: Case) -> dict[str, list[_Row]]:
+    """Return a case's events by the table of their records; of a rule that reads several, an event names its own."""
+    found: dict[str, list[_Row]] = {table + _RECORDS: [] for table in rule.reads}
+    for event in case.events:
+        table = table_of_event(event, rule.reads)
+        found[table + _RECORDS].append(_record(table, {k: v for k, v in event.items() if k != CATEGORY}))
+    return found
 
 
 def _record(table: str, event: _Row) -> _Row:
@@ -207,7 +215,7 @@ def _groups(bench: _Bench, sql: str) -> list[_Row]:
 def _report(trial: _Trial, problem: str, groups: Sequence[_Row]) -> str:
     head = f"{trial.document.place}: test {trial.case.name!r}: {problem}"
     parts = [
-        (f"{trial.rule.table} records", trial.case.events),
+        (f"{' and '.join(trial.rule.reads)} records", trial.case.events),
         *trial.case.baseline.items(),
         ("groups before the last filter", groups),
     ]

@@ -13,9 +13,9 @@ from keytrip.baselines.jobs import Partial, columns_needed, job_inputs, partial_
 from keytrip.baselines.kinds import Job
 from keytrip.baselines.reduce import add_partials, columns_of, disputed, drop_duplicates
 from keytrip.baselines.segments import digest_of
-from keytrip.compile.compiled import CompiledRule
+from keytrip.compile.compiled import SCORED_FROM, CompiledRule
 from keytrip.errors import DataError
-from keytrip.hunt.alerts import Alert, counting_alerts, in_order, plain_alerts
+from keytrip.hunt.alerts import Alert, correlation_alerts, in_order, plain_alerts
 from keytrip.hunt.tables import link_tables, load_tables
 from keytrip.records.sql import SETUP, derived_sql, quote_name
 from keytrip.records.vocabulary import usage
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 HISTORY_DAYS = 30
 EVENTS = "kt_events"
 WAITING = "kt_waiting"
+# The canonical tables that sources give records of.
+_READ = ("usage",)
 # File number -> the last time in it, of files that hold undated records; None: they hold nothing else.
 Homes: TypeAlias = Mapping[int, datetime | None]
 
@@ -183,7 +185,7 @@ class _History:
 
 
 def _columns(request: HuntRequest, history: _History | None) -> frozenset[str]:
-    fields = {name for rule in request.rules for name in rule.fields}
+    fields = {name for rule in request.rules if rule.reads == _READ for name in rule.fields}
     inputs = job_inputs(list(history.jobs.values())) if history else frozenset()
     return columns_needed(fields) | inputs | {"source"}
 
@@ -270,7 +272,10 @@ def _recent(request: HuntRequest) -> str:
     if request.since is None:
         return "timestamp is not null"
     # a window may begin before the midnight after which it ends
-    longest = max((rule.seconds for rule in request.rules), default=0)
+    reaches = [rule.reach for rule in request.rules]
+    longest = max((reach for reach in reaches if reach is not None), default=0)
+    if None in reaches:
+        return "timestamp is not null"  # completions that follow each other closely are one alert, however long
     return f"timestamp >= timestamp '{midnight(request.since) - timedelta(seconds=longest)}'"
 
 
@@ -325,19 +330,25 @@ def _score(con: duckdb.DuckDBPyConnection, request: HuntRequest, available: set[
     end = request.against.snapshot[2] if request.against.snapshot else None
     if end is None and _in_memory(request) and request.since is not None:
         end = midnight(request.since)
+    scored_from = f"timestamp '{end}'" if end is not None else "null"
+    con.execute(f"set variable {SCORED_FROM} = {scored_from}")
     alerts: list[Alert] = []
     for rule in request.rules:
         missing = [table for table, _ in rule.tables if table not in available]
-        if rule.refused or missing or rule.table != "usage":
+        if rule.refused or missing or rule.reads != _READ:
             result.skipped[rule.name] = rule.refused or _why(rule, missing)
             continue
-        alerts += _run(con, rule, request, end if rule.tables else None)
+        alerts += _run(con, rule, request, end if rule.baselined else None)
     result.left_out, result.scored = _windows(con, request, end)
     result.alerts = in_order(alerts)
 
 
 def _why(rule: CompiledRule, missing: list[str]) -> str:
-    return f"the table {missing[0]} is missing" if missing else f"no source gives {rule.table} records yet"
+    return f"the table {missing[0]} is missing" if missing else f"no source gives {_other(rule)} records yet"
+
+
+def _other(rule: CompiledRule) -> str:
+    return next(table for table in rule.reads if table not in _READ)
 
 
 def _run(
@@ -357,13 +368,13 @@ def _run(
     condition = f" where {' and '.join(where)}" if where else ""
     cursor = con.execute(f"select * from ({rule.sql}\n){condition}", parameters)
     columns = [d[0] for d in cursor.description or ()]
-    make = plain_alerts if rule.plain else counting_alerts
+    make = plain_alerts if rule.plain else correlation_alerts
     return make(rule, columns, cursor.fetchall(), request.against.number)
 
 
 def _windows(con: duckdb.DuckDBPyConnection, request: HuntRequest, end: datetime | None) -> tuple[int, int]:
     """Return how many windows of rules with a baseline were left out for time, and how many were scored."""
-    widths = {(rule.seconds, rule.offset) for rule in request.rules if rule.tables and rule.seconds}
+    widths = {window for rule in request.rules for window in rule.scored}
     if end is None or not widths:
         return 0, 1
     since, until = (f"timestamp '{midnight(day)}'" if day else "null" for day in (request.since, request.until))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
 
 from keytrip.errors import ContentError
+from keytrip.records.vocabulary import vocabulary
 from keytrip.rules.load import Document
 
 
@@ -19,6 +20,8 @@ def _plain(row: Any) -> Any:
     return {name: value.isoformat() if isinstance(value, date) else value for name, value in row.items()}
 
 
+# A member of an event that is no field: which records it is one of, where a rule reads several.
+CATEGORY = "category"
 Row = Annotated[Mapping[str, str | StrictInt | float | None], BeforeValidator(_plain)]
 
 
@@ -28,7 +31,9 @@ class Case(BaseModel):
     Attributes:
         name: What it shows.
         fires: True: at least one alert; False: none; a number: exactly that many.
-        events: Canonical records; members that are left out are null.
+        events: Canonical records; members that are left out are null. For a rule that reads several tables an event
+            says with `category: ai_audit` which one it belongs to; without it, to usage if the rule reads that, else to
+            the table of the rule's first base.
         baseline: Table -> rows; tables that are left out are empty.
     """
 
@@ -82,3 +87,18 @@ def _case(document: Document, number: int, data: Any) -> Case:
         problem = f"test {number}: {where + ': ' if where else ''}{first['msg']}"
         hint = "a test has name, fires, events and, if the rule needs them, rows of baseline tables"
         raise ContentError(problem, place=document.place, hint=hint) from error
+
+
+def table_of_event(event: Mapping[str, Any], tables: Sequence[str]) -> str:
+    """Return which of a rule's canonical tables an event of a case belongs to.
+
+    Raises:
+        ContentError: The rule reads no records of the event's category.
+    """
+    categories = {vocabulary().tables[table].category: table for table in tables}
+    first = "usage" if "usage" in tables else tables[0]
+    category = event.get(CATEGORY, vocabulary().tables[first].category)
+    if category not in categories:
+        hint = "one of: " + ", ".join(categories)
+        raise ContentError(f"an event has the category {category!r}, which the rule does not read", hint=hint)
+    return categories[category]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,7 @@ from keytrip.errors import ContentError, Place
 
 # What PyYAML lets through where a scalar's text is not of the type that its looks or its tag say.
 _NO_VALUE = (ValueError, KeyError, AttributeError, OverflowError, TypeError)
+_NAME = re.compile(r"\w+")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -57,7 +59,12 @@ class Document:
     def references(self) -> tuple[str, ...]:
         """Names or ids of the rules that a correlation refers to."""
         correlation = self.data.get("correlation")
-        rules = correlation.get("rules") if isinstance(correlation, dict) else None
+        if not isinstance(correlation, dict):
+            return ()
+        rules, condition = correlation.get("rules"), correlation.get("condition")
+        if rules is None and isinstance(condition, str):
+            # Sigma's extended condition names the rules itself
+            rules = [word for word in _NAME.findall(condition) if word not in {"and", "or", "not"}]
         if isinstance(rules, str):
             return (rules,)
         return tuple(str(rule) for rule in rules) if isinstance(rules, list) else ()
@@ -76,7 +83,7 @@ def read_documents(path: Path) -> list[Document]:
     """Return the rule documents of one file.
 
     Raises:
-        ContentError: It is not YAML, or a document is no mapping.
+        ContentError: It is not YAML, or a document is no mapping or has an `action`.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -94,6 +101,9 @@ def read_documents(path: Path) -> list[Document]:
         line = node.start_mark.line + 1 if node else 1
         if not isinstance(value, dict):
             raise ContentError("is no rule: not a mapping", place=Place(str(path), line))
+        if "action" in value:
+            hint = "write each rule in full, or have a `filter` change several"
+            raise ContentError("`action` is of an old Sigma, and refused", place=Place(str(path), line), hint=hint)
         documents.append(Document(value, path, line))
     return documents
 
@@ -234,7 +244,10 @@ def _set(data: dict[str, Any], path: str, value: float, document: Document) -> N
 
 
 def alerting(documents: Sequence[Document]) -> list[Document]:
-    """Return the rules that alert: not those that a correlation refers to, unless it says `generate: true`."""
+    """Return the rules that alert: not those that a correlation refers to, unless it says `generate: true`.
+
+    Correlations that refer to each other in a circle are among them, so that they are refused and not just silent.
+    """
     quiet: set[str] = set()
     loud: set[str] = set()
     for document in documents:
@@ -242,23 +255,57 @@ def alerting(documents: Sequence[Document]) -> list[Document]:
         if isinstance(correlation, dict):
             (loud if correlation.get("generate") else quiet).update(document.references)
     names = quiet - loud
+    known = _by_name(documents)
     found = (d for d in documents if "detection" in d.data or "correlation" in d.data)
-    return [d for d in found if d.name not in names and str(d.data.get("id")) not in names]
+    return [d for d in found if not names & _names(d) or (d.references and _circle(d, known))]
+
+
+def _names(document: Document) -> set[str]:
+    return {document.name, str(document.data.get("id"))}
+
+
+def _by_name(documents: Iterable[Document]) -> dict[str, Document]:
+    found = list(documents)
+    return {d.name: d for d in found} | {str(d.data["id"]): d for d in found if "id" in d.data}
+
+
+def _circle(document: Document, known: Mapping[str, Document]) -> list[str]:
+    """Return the names of rules from `document` back to itself by references, or nothing."""
+    ways = [[document]]
+    seen: set[int] = set()
+    while ways:
+        way = ways.pop(0)
+        for reference in way[-1].references:
+            following = known.get(reference)
+            if following is document:
+                return [d.name for d in (*way, document)]
+            if following is not None and id(following) not in seen:
+                seen.add(id(following))
+                ways.append([*way, following])
+    return []
 
 
 def with_bases(chosen: Sequence[Document], documents: Sequence[Document]) -> Iterator[Document]:
-    """Yield `chosen` and every rule that they refer to, bases first, each once."""
-    by_name = {d.name: d for d in documents} | {str(d.data["id"]): d for d in documents if "id" in d.data}
+    """Yield `chosen` and every rule that they refer to, bases first, each once.
+
+    Raises:
+        ContentError: A rule refers to one that is not there, or in a circle to itself.
+    """
+    known = _by_name(documents)
     done: set[int] = set()
 
     def visit(document: Document) -> Iterator[Document]:
         if id(document) in done:
             return
         done.add(id(document))
+        circle = _circle(document, known) if document.references else []
+        if circle:
+            way = " -> ".join(circle)
+            raise ContentError(f"refers to itself: {way}", place=document.place, hint="build it on other rules")
         for reference in document.references:
-            if reference not in by_name:
+            if reference not in known:
                 raise ContentError(f"refers to {reference!r}, which is not there", place=document.place)
-            yield from visit(by_name[reference])
+            yield from visit(known[reference])
         yield document
 
     for document in chosen:

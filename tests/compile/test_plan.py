@@ -1,0 +1,149 @@
+"""Correlations that SEMANTICS refuses are refused by name, and plans say what targets need of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+from compile.rules import document
+
+from keytrip.compile.compiled import CompiledRule, compile_rule
+from keytrip.compile.targets import compile_to
+from keytrip.rules.load import Document, alerting
+
+Mapped = Mapping[str, Any]
+
+
+def plain(name: str, category: str = "ai_usage") -> Document:
+    """Return a plain rule that every record with a provider meets."""
+    detection = {"selection": {"provider|exists": True}, "condition": "selection"}
+    return document({"name": name, "logsource": {"category": category}, "detection": detection})
+
+
+def correlation(name: str, rules: Sequence[str], kind: str = "temporal", **more: Any) -> Document:
+    """Return a correlation of an hour; members of `more` have `_` for `-`."""
+    attributes = {"baseline": more.pop("baseline")} if "baseline" in more else {}
+    members = {key.replace("_", "-"): value for key, value in more.items()}
+    if kind == "event_count":
+        members = {"condition": {"gte": 1}, **members}
+    made = {"type": kind, "rules": list(rules), "timespan": "1h", **members}
+    return document({"name": name, "correlation": made, **attributes})
+
+
+BASES = (plain("one"), plain("two"), plain("act", "ai_audit"))
+
+
+def compiled(*rules: Document) -> CompiledRule:
+    """Return the last rule, compiled."""
+    return compile_rule(rules[-1], [*BASES, *rules])
+
+
+@pytest.mark.parametrize(
+    "condition", [None, {"gte": 2}, {"eq": 2}, {"gt": 1}, "one and two", "two and (one)"], ids=repr
+)
+def test_conditions_that_ask_for_all_rules(condition: object) -> None:
+    """A temporal correlation may say that it wants all its rules, in any of Sigma's ways."""
+    members = {} if condition is None else {"condition": condition}
+    assert compiled(correlation("both", ["one", "two"], **members)).refused == ""
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [{"gte": 1}, {"gte": 3}, {"gte": 2.5}, {"neq": 1}, {"gte": 2, "field": "model"}, "one or two", "one and not two"],
+    ids=repr,
+)
+def test_conditions_that_do_not(condition: object) -> None:
+    """Any other condition on a temporal correlation is refused."""
+    assert "other than all its rules" in compiled(correlation("both", ["one", "two"], condition=condition)).refused
+
+
+def test_extended_condition_names_the_rules() -> None:
+    """Without `rules`, Sigma's extended condition says which rules it is about, and they stay quiet."""
+    rule = document({"name": "both", "correlation": {"type": "temporal", "condition": "one and two", "timespan": "1h"}})
+    assert compiled(rule).refused == ""
+    assert [d.name for d in alerting([*BASES, rule])] == ["act", "both"]
+
+
+REFUSED: Mapping[str, tuple[Document, str]] = {
+    "a field that a base has not": (
+        correlation("x", ["one", "act"], group_by=["key_id"]),
+        "act has no field 'key_id'",
+    ),
+    "a field of an alias that is not there": (
+        correlation("x", ["one"], group_by=["who"], aliases={"who": {"one": "nobody"}}),
+        "one has no field 'nobody'",
+    ),
+    "an alias of another rule": (
+        correlation("x", ["one"], group_by=["who"], aliases={"who": {"two": "user"}}),
+        "none of its rules",
+    ),
+    "an alias like a result's column": (
+        correlation("x", ["one"], group_by=["value"], aliases={"value": {"one": "user"}}),
+        "is the name of a result's column",
+    ),
+    "an alias that is no name": (
+        correlation("x", ["one"], group_by=['a"b'], aliases={'a"b': {"one": "user"}}),
+        "cannot be an alias",
+    ),
+    "fields of two types": (
+        correlation("x", ["one", "two"], group_by=["who"], aliases={"who": {"one": "user", "two": "asn"}}),
+        "varchar in one and bigint in two",
+    ),
+    "a value that a temporal correlation has not": (
+        correlation("x", ["one"], group_by=["key_id"], baseline={"table": "key_requests_daily", "exceeds": "mean"}),
+        "need a counting correlation",
+    ),
+    "months": (correlation("x", ["one"], timespan="1M"), "timespan '1M' is refused"),
+    "itself": (correlation("x", ["x"]), "x -> x"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused(case: str) -> None:
+    """What cannot mean anything is refused, with the rule's place and the words that name it."""
+    rule, words = REFUSED[case]
+    refused = compiled(rule).refused
+    assert words in refused
+    assert refused.startswith("made.yml:1")
+
+
+def test_a_circle_is_refused_and_not_silent() -> None:
+    """Correlations that build on each other alert as far as anybody knows, and are refused by all their names."""
+    rules = [correlation("left", ["right"]), correlation("right", ["left"])]
+    assert [d.name for d in alerting(rules)] == ["left", "right"]
+    assert "right -> left -> right" in compiled(*rules).refused
+
+
+@pytest.mark.parametrize("target", ["splunk", "esql"])
+@pytest.mark.parametrize(
+    ("rules", "words"),
+    [
+        ([correlation("x", ["one"])], "temporal correlations"),
+        ([correlation("y", ["one"], "event_count"), correlation("x", ["y"], "event_count")], "over correlations"),
+        ([correlation("x", ["one"], "event_count", group_by=["a"], aliases={"a": {"one": "user"}})], "aliases"),
+        ([correlation("x", ["one", "act"], "event_count")], "over several tables"),
+    ],
+    ids=["temporal", "nested", "aliases", "tables"],
+)
+def test_targets_that_cannot(target: str, rules: list[Document], words: str) -> None:
+    """A target that cannot say a correlation refuses it, with the rule's place and the target that can."""
+    (result,) = compile_to(target, rules[-1:], [*BASES, *rules])
+    assert words in result.reason
+    assert "duckdb" in result.reason
+    assert result.line == 1
+    assert result.text == ""
+
+
+def test_what_a_hunt_needs_to_know() -> None:
+    """A chain reads all tables of its bases, reaches back over each window below it, and needs their baselines."""
+    block = {"table": "key_models", "absent": True}
+    inner = correlation("inner", ["one"], "event_count", group_by=["key_id", "model"], baseline=block)
+    counts = correlation("counts", ["inner"], "event_count", group_by=["key_id"], timespan="1d")
+    outer = correlation("outer", ["counts", "act"], group_by=["key_id"], aliases={"key_id": {"act": "target_key_id"}})
+    rule = compiled(inner, counts)
+    assert (rule.reach, rule.baselined, rule.scored) == (86400 + 3600, False, ((3600, 0),))
+    assert rule.tables == (("key_models", ("key_id", "model")),)
+    rule = compiled(inner, counts, outer)
+    assert (rule.refused, rule.reach, rule.reads) == ("", None, ("usage", "audit"))
+    assert {"key_id", "model", "provider"} <= set(rule.fields)

@@ -1,0 +1,193 @@
+"""Random correlations over random records through DuckDB and through the judge: the same alerts, each time."""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from hypothesis import HealthCheck, given, settings
+from judge import compare
+from judge.correlated import Correlated, correlated
+from judge.judge import World, every_alert, rules_of
+from judge.records import Event, canonical, derived
+
+from keytrip.compile.compiled import compile_rule
+from keytrip.hunt.alerts import correlation_alerts
+from keytrip.records.model import duckdb_columns
+from keytrip.records.sql import SETUP, quote_name
+from keytrip.records.vocabulary import vocabulary
+from keytrip.rules.load import Document
+
+# More in a long run: KEYTRIP_CORRELATIONS=3000 pytest tests/judge/test_correlations.py
+EXAMPLES = int(os.environ.get("KEYTRIP_CORRELATIONS", "200"))
+
+
+@pytest.fixture(scope="module")
+def con() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A DuckDB with the canonical tables."""
+    with duckdb.connect() as connection:
+        connection.execute("set threads = 1")
+        connection.execute(SETUP)
+        for name, table in vocabulary().tables.items():
+            typed = ", ".join(f"{quote_name(column)} {kind}" for column, kind in duckdb_columns(name).items())
+            connection.execute(f"create table kt_{name} ({typed})")
+            fields = ", ".join(["*", *(f"{field.sql} as {quote_name(n)}" for n, field in table.derived.items())])
+            connection.execute(f"create temp view {name} as select {fields} from kt_{name}")
+        yield connection
+
+
+def fill(con: duckdb.DuckDBPyConnection, table: str, records: list[dict[str, Any]]) -> None:
+    """Replace a table's records."""
+    con.execute(f"delete from kt_{table}")
+    for record in records:
+        columns = ", ".join(map(quote_name, record))
+        places = ", ".join("?" * len(record))
+        con.execute(f"insert into kt_{table} ({columns}) values ({places})", list(record.values()))
+
+
+def ours(con: duckdb.DuckDBPyConnection, case: Correlated) -> list[dict[str, Any]] | str:
+    """Return the alerts of the last rule, or why it is refused."""
+    documents = [Document(d, Path("made.yml"), 1) for d in case.documents]
+    rule = compile_rule(documents[-1], documents)
+    if rule.refused:
+        return rule.refused
+    for category, records in case.records.items():
+        named = vocabulary().by_category(category)
+        assert named is not None
+        fill(con, named[0], [canonical(r) if category == "ai_usage" else timed(r) for r in records])
+    cursor = con.execute(rule.sql)
+    columns = [column[0] for column in cursor.description or ()]
+    return [alert.as_json() for alert in correlation_alerts(rule, columns, cursor.fetchall(), None)]
+
+
+def timed(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record of another table than usage, which has no defaults."""
+    read = canonical(record)
+    return {name: value for name, value in read.items() if name not in {"request_count", "source"}}
+
+
+def events(records: list[dict[str, Any]]) -> list[Event]:
+    """Return records as the judge has them."""
+    read = [canonical(record) for record in records]
+    return [Event({**record, **derived(record)}, record["timestamp"], None) for record in read]
+
+
+@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+@given(case=correlated())
+def test_same_alerts(con: duckdb.DuckDBPyConnection, case: Correlated) -> None:
+    """DuckDB finds the alerts that the judge finds, or refuses the rule for a field that a base has not."""
+    found = ours(con, case)
+    if isinstance(found, str):
+        assert "has no field" in found or "is varchar in" in found
+        return
+    read = {category: events(records) for category, records in case.records.items()}
+    (rule,) = [rule for rule in rules_of(case.documents) if rule.name == "last"]
+    expected = list(every_alert(rule, World(read["ai_usage"], {}, {}, others=read)))
+    assert compare.alert_differences(found, expected) == []
+    assert len({alert["alert_id"] for alert in found}) == len(found)
+
+
+# -- cases worked out by hand ----------------------------------------------------------------------------------------
+
+
+def plain(name: str, field: str, value: str, category: str = "ai_usage") -> dict[str, Any]:
+    """Return a plain rule."""
+    return named(name, {"logsource": {"category": category}, "detection": {"a": {field: value}, "condition": "a"}})
+
+
+def named(name: str, more: dict[str, Any]) -> dict[str, Any]:
+    """Return a rule with a name."""
+    return {"title": name, "id": str(uuid.uuid5(uuid.NAMESPACE_OID, name)), "name": name, "level": "low", **more}
+
+
+def correlation(name: str, kind: str, rules: list[str], **more: Any) -> dict[str, Any]:
+    """Return a correlation of ten minutes by key."""
+    members = {"type": kind, "rules": rules, "group-by": ["key_id"], "timespan": "10m", **more}
+    return named(name, {"correlation": members})
+
+
+def used(time: str, model: str, **more: Any) -> dict[str, Any]:
+    """Return a usage record of 2026-04-01 (a Wednesday), or of the day before where the time says so."""
+    day = "2026-03-31" if time > "12" else "2026-04-01"
+    return {"timestamp": f"{day}T{time}Z", "key_id": "k", "model": model, **more}
+
+
+BASES = (plain("a", "model", "a*"), plain("b", "model", "*b"), plain("act", "action", "made", "ai_audit"))
+PAIR = correlation("pair", "temporal", ["a", "b"])
+ORDER = correlation("order", "temporal_ordered", ["a", "b"])
+INNER = correlation("inner", "event_count", ["a"], condition={"gte": 1})
+# name -> (rules, usage records, (start, end, events) of each alert)
+WORKED: dict[str, tuple[list[dict[str, Any]], list[dict[str, Any]], list[tuple[str, str, int]]]] = {
+    "across midnight": ([PAIR], [used("23:55:00", "b"), used("00:02:00", "a")], [("23:55:00", "00:02:00", 2)]),
+    "exactly the timespan": ([PAIR], [used("01:00:00", "a"), used("01:10:00", "b")], [("01:00:00", "01:10:00", 2)]),
+    "a microsecond more": ([PAIR], [used("01:00:00", "a"), used("01:10:00.000001", "b")], []),
+    "one instant": ([PAIR], [used("01:00:00", "a"), used("01:00:00", "b")], [("01:00:00", "01:00:00", 2)]),
+    "one instant is no order": ([ORDER], [used("01:00:00", "a"), used("01:00:00", "b")], []),
+    "the wrong order": ([ORDER], [used("01:00:00", "b"), used("01:01:00", "a")], []),
+    "an event of both rules": ([PAIR], [used("01:00:00", "ab")], [("01:00:00", "01:00:00", 1)]),
+    "the latest start, and what is between": (
+        [PAIR],
+        [used("01:00:00", "a"), used("01:02:00", "a"), used("01:02:00", "a"), used("01:05:00", "b")],
+        [("01:02:00", "01:05:00", 3)],
+    ),
+    "close completions are one alert": (
+        [PAIR],
+        [used("01:00:00", "a"), used("01:01:00", "b"), used("01:11:00", "ab"), used("01:21:00.000001", "ab")],
+        [("01:00:00", "01:11:00", 3), ("01:21:00.000001", "01:21:00.000001", 1)],
+    ),
+    "the latest series": (
+        [correlation("three", "temporal_ordered", ["a", "b", "a"])],
+        [used("01:00:00", "a"), used("01:01:00", "a"), used("01:02:00", "b"), used("01:03:00", "a")],
+        [("01:01:00", "01:03:00", 3)],
+    ),
+    "an alert is an event at its last_seen": (
+        [INNER, correlation("outer", "temporal_ordered", ["b", "inner"])],
+        [used("01:00:00", "a"), used("01:04:00", "b"), used("01:05:00", "a")],
+        [("01:04:00", "01:05:00", 2)],
+    ),
+    "alerts are counted": (
+        [INNER, correlation("outer", "event_count", ["inner"], timespan="1h", condition={"gte": 2})],
+        [used("01:00:00", "a"), used("01:01:00", "a"), used("01:15:00", "a")],
+        [("01:00:00", "02:00:00", 2)],
+    ),
+    "once where two rules name the group alike": (
+        [
+            correlation(
+                "outer", "event_count", ["a", "b"], condition={"gte": 1}, aliases={"key_id": {"a": "user"}}
+            )
+        ],
+        [used("01:00:00", "ab", user="k"), used("01:01:00", "ab", user="other")],
+        [("01:00:00", "01:10:00", 1), ("01:00:00", "01:10:00", 2)],
+    ),
+    "one event in two groups is no pair": (
+        [correlation("pair", "temporal", ["a", "b"], aliases={"key_id": {"a": "user"}})],
+        [used("01:00:00", "ab", user="other"), used("01:01:00", "ab", user="k")],
+        [("01:01:00", "01:01:00", 1)],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WORKED)
+def test_worked_out(con: duckdb.DuckDBPyConnection, case: str) -> None:
+    """DuckDB and the judge both say what follows from the semantics by hand."""
+    rules, rows, windows = WORKED[case]
+    made = Correlated((*BASES, *rules), {"ai_usage": rows, "ai_audit": []})
+    found = ours(con, made)
+    assert not isinstance(found, str), found
+    said = [tuple(alert[m].split("T")[1][:-1] for m in ("window_start", "window_end")) for alert in found]
+    assert sorted((*times, alert["events"]) for times, alert in zip(said, found, strict=True)) == sorted(windows)
+    (rule,) = [rule for rule in rules_of(made.documents) if rule.name == rules[-1]["name"]]
+    assert compare.alert_differences(found, every_alert(rule, World(events(rows), {}, {}))) == []
+
+
+def test_an_act_and_what_followed(con: duckdb.DuckDBPyConnection) -> None:
+    """Usage and audit records meet in one group by an alias; a temporal alert has no observed value."""
+    chain = correlation("chain", "temporal_ordered", ["act", "a"], aliases={"key_id": {"act": "target_key_id"}})
+    act = {"timestamp": "2026-04-01T00:55:00Z", "target_key_id": "k", "action": "made"}
+    found = ours(con, Correlated((*BASES, chain), {"ai_usage": [used("01:00:00", "a")], "ai_audit": [act]}))
+    assert [(alert["key_id"], alert["observed"], alert["events"]) for alert in found] == [("k", {}, 2)]  # type: ignore[index]
