@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from keytrip.cli import options as opt
-from keytrip.cli.output import Format, harmless, note, show, write
+from keytrip.cli.output import Format, note, show, write
+from keytrip.cli.problems import ProblemFormat, show_problems
 
 _PANEL = "Content"
 
@@ -75,29 +76,27 @@ def _in_full(document: Any) -> str:
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; else all of our content.")] = None,
     pack: opt.Packs = None,
-    form: opt.FormatOption = Format.table,
+    form: Annotated[
+        ProblemFormat, typer.Option("--format", "-f", help="table, json (one object a line), csv, sarif or github.")
+    ] = ProblemFormat.table,
     verbose: opt.Verbose = False,
 ) -> int:
     """Find every problem in rules, baselines, pipelines and exporters: `path:line: rule: problem; what to write`.
 
+    A file that is broken hides nothing of another. `sarif` is for code scanning, `github` annotates a pull request.
+    Exits 1 if there is a problem.
+
     \b
     Examples:
       keytrip check
-      keytrip check --pack mypack --format json
+      keytrip check --pack mypack --format sarif
     """
     from keytrip.compile.check import check_content, in_order
     from keytrip.export.check import check_destinations
 
     where = tuple(pack or ()), tuple(paths or ())
     problems = in_order([*check_content(*where), *check_destinations(*where)])
-    if form is Format.table:
-        write("".join(f"{harmless(p)}\n" for p in problems))
-    else:
-        rows = [
-            {"path": p.place.path, "line": p.place.line, "rule": p.place.rule, "problem": p.message, "hint": p.hint}
-            for p in problems
-        ]
-        show(rows, ("path", "line", "rule", "problem", "hint"), form)
+    show_problems(problems, form)
     note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
     return int(bool(problems))
 

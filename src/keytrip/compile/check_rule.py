@@ -1,4 +1,4 @@
-"""Checks of one rule document: members, what an alerting rule must have, tags, parameters, fields and tests."""
+"""Checks of one rule document: members, what an alerting rule must have, parameters, fields and tests."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from keytrip.baselines.kinds import Job
+from keytrip.compile.check_cases import near_misses
+from keytrip.compile.check_reach import conditions, fed, selections, thresholds
+from keytrip.compile.check_tags import HINTS, licence, tags
 from keytrip.compile.problems import Fault, Problem, Subject, model_faults, nearest
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
@@ -30,14 +33,6 @@ _HINTS = {
 }
 # Members that pySigma does not read: a fault in them does not keep a rule from being compiled.
 _OURS = frozenset({"triage", "tests", "name", "description"})
-_TAGS = {
-    "attack": re.compile(r"attack\.(t\d{4}(\.\d{3})?|[gs]\d{4}|[a-z]+(-[a-z]+)*)"),
-    "atlas": re.compile(r"atlas\.(aml-t\d{4}(\.\d{3})?|[a-z]+(-[a-z]+)*)"),
-}
-_TAG_HINTS = {
-    "attack": "such as attack.t1078.004 or attack.initial-access",
-    "atlas": "such as atlas.aml-t0012 or atlas.aml-t0048.000",
-}
 
 
 @dataclass(frozen=True)
@@ -90,19 +85,11 @@ def alerts(rule: Rule) -> Iterator[Problem]:
     subject = rule.subject
     if "triage" not in rule.data:
         yield subject.problem("`triage` is missing", hint="it has " + _HINTS["triage"])
-    for namespace, hint in _TAG_HINTS.items():
+    for namespace, hint in HINTS.items():
         if not any(tag.startswith(f"{namespace}.") for tag in subject.document.tags):
             yield subject.problem(f"no {namespace}.* tag", "tags", hint=hint)
     if not rule.data.get("tests"):
         yield subject.problem("`tests` is missing", hint="at least a hit and a near miss: " + _HINTS["tests"])
-
-
-def tags(rule: Rule) -> Iterator[Problem]:
-    """ATT&CK and ATLAS tags have their form."""
-    for number, tag in enumerate(rule.subject.document.tags):
-        namespace = tag.partition(".")[0]
-        if namespace in _TAGS and not _TAGS[namespace].fullmatch(tag):
-            yield rule.subject.problem(f"tag {tag!r} has not the form", "tags", number, hint=_TAG_HINTS[namespace])
 
 
 def parameters(rule: Rule) -> Iterator[Problem]:
@@ -208,6 +195,7 @@ def tests(rule: Rule) -> Iterator[Problem]:
             yield rule.subject.problem("no test fires", "tests", hint="add a hit, with `fires: true`")
         if all(case.hit for case in cases):
             yield rule.subject.problem("every test fires", "tests", hint="add a near miss, with `fires: false`")
+        yield from near_misses(rule.subject, cases)
     for number, case in enumerate(cases):
         yield from _events(rule, number, case.events)
         for table, rows in case.baseline.items():
@@ -237,4 +225,14 @@ def _rows(rule: Rule, number: int, table: str, rows: Sequence[Mapping[str, Any]]
 
 
 # What is looked at once the members have the right types.
-CHECKS = (tags, parameters, category, fields)
+CHECKS = (
+    ("tag", tags),
+    ("licence", licence),
+    ("parameter", parameters),
+    ("field", category),
+    ("field", fields),
+    ("reach", conditions),
+    ("reach", selections),
+    ("reach", thresholds),
+    ("reach", fed),
+)

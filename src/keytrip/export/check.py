@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 from keytrip.compile.check import in_order, read_subjects
 from keytrip.compile.check_files import find_files
-from keytrip.compile.problems import Problem, Subject, model_faults, nearest
+from keytrip.compile.problems import Problem, Subject, model_faults, nearest, of_kind
 from keytrip.compile.targets import TARGETS
 from keytrip.errors import Place
 from keytrip.export.manifest import Manifest
@@ -29,7 +29,7 @@ def check_destinations(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -
     problems: list[Problem] = []
     for path in find_files(packs, paths).of("exporters"):
         for subject in read_subjects(path, problems):
-            problems += _manifest(Subject(subject.document, subject.marks))
+            problems += of_kind("destination", _manifest(Subject(subject.document, subject.marks)))
     yield from in_order(problems)
 
 

@@ -14,6 +14,8 @@ from keytrip.content import content_files
 from keytrip.errors import ContentError, Place
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Values of one document. The largest rule of ours has under a thousand; a few lines of nested aliases make billions.
+LARGEST = 100_000
 
 
 @dataclass(frozen=True)
@@ -76,24 +78,56 @@ def read_documents(path: Path) -> list[Document]:
     Raises:
         ContentError: It is not YAML, or a document is no mapping.
     """
+    return [document for document, _ in read_nodes(path)]
+
+
+def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
+    """Return the rule documents of one file, each with the YAML that it was read from, for its lines.
+
+    Raises:
+        ContentError: As `read_documents`.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        nodes = list(yaml.compose_all(text, Loader=_LOADER))
-        values = list(yaml.load_all(text, Loader=_LOADER))
+        loader = _LOADER(path.read_text(encoding="utf-8-sig"))
+        return list(_read(loader, path))
     except UnicodeDecodeError as error:
-        raise ContentError("is not UTF-8", place=Place(str(path))) from error
-    except yaml.YAMLError as error:
+        raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
+    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a ValueError
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
-        problem = getattr(error, "problem", None) or "is no YAML"
-        raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line)) from error
-    documents = []
-    for node, value in zip(nodes, values, strict=True):
-        line = node.start_mark.line + 1 if node else 1
+        problem = getattr(error, "problem", None) or (str(error) if isinstance(error, ValueError) else "is no YAML")
+        raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line), hint=_yaml_hint(problem)) from error
+
+
+def _read(loader: Any, path: Path) -> Iterator[tuple[Document, yaml.Node]]:
+    while loader.check_node():
+        node = loader.get_node()
+        place = Place(str(path), node.start_mark.line + 1)
+        if _size(node, {}) > LARGEST:
+            hint = "write the values out, or fewer aliases (*name) of aliases"
+            raise ContentError(
+                f"has more than {LARGEST:,} values once its aliases are followed", place=place, hint=hint
+            )
+        value = loader.construct_document(node)
         if not isinstance(value, dict):
-            raise ContentError("is no rule: not a mapping", place=Place(str(path), line))
-        documents.append(Document(value, path, line))
-    return documents
+            raise ContentError("is no rule: not a mapping", place=place)
+        yield Document(value, path, node.start_mark.line + 1), node
+
+
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many values a node has, counting an alias each time; one that holds itself has too many."""
+    if not isinstance(node, yaml.CollectionNode):
+        return 1
+    if id(node) not in sizes:
+        sizes[id(node)] = LARGEST + 1  # what comes back to a node that is still being counted never ends
+        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+    return sizes[id(node)]
+
+
+def _yaml_hint(problem: str) -> str:
+    tab = "cannot start any token" in problem
+    return "indent with spaces, not with tabs" if tab else "look there for a stray or missing character"
 
 
 def read_pack(folders: Iterable[Path]) -> Pack:
