@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from keytrip.cli import options as opt
-from keytrip.cli.output import Format, note, show, write
+from keytrip.cli.output import Format, harmless, note, show, write
 from keytrip.cli.problems import ProblemFormat, show_problems
 
 _PANEL = "Content"
@@ -104,20 +104,32 @@ def check(
 def test(
     names: RuleNames = None,
     pack: opt.Packs = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Run again on each save, until interrupted.")] = False,
     form: opt.FormatOption = Format.table,
     verbose: opt.Verbose = False,
 ) -> int:
     """Run the rules' own cases in DuckDB.
 
+    Of a case that fails it shows the events and baseline rows, which events matched, what was computed, and which
+    conditions did not hold. Exits 1 if a case fails.
+
     \b
     Examples:
       keytrip test
-      keytrip test 'reference_*'
+      keytrip test 'reference_*' --format json
     """
+    packs = tuple(pack or ())
+    if watch:
+        from keytrip.cli.watch import again
+
+        return again(packs, lambda: _tested(names, packs, form))
+    return _tested(names, packs, form)
+
+
+def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format) -> int:
     from keytrip.hunt.casetest import run_cases
     from keytrip.rules.load import with_bases
 
-    packs = tuple(pack or ())
     chosen, documents = _chosen(names, None, None, packs, loud=True)
     results = run_cases(list(with_bases(chosen, documents)), packs)
     failed = [r for r in results if not r.passed]
@@ -125,7 +137,7 @@ def test(
         rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.report} for r in results]
         show(rows, ("rule", "case", "passed", "detail"), form)
     else:
-        write("".join(f"{r.report}\n" for r in failed))
+        write("".join(f"{line}\n" for r in failed for line in map(harmless, r.report.splitlines())))
     note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed")
     return int(bool(failed))
 
