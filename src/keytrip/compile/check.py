@@ -140,11 +140,15 @@ def _rule_problems(
         yield from of_kind("case", check_rule.tests(rule))
     if lost or not all(check_rule.compiles_despite(fault) for fault in faults):
         return
+    readable = all(check_rule.is_readable(base) for base in bases)
     for about, check in check_rule.CHECKS:
         yield from of_kind(about, check(rule))
+    if "filter" in document.data:
+        yield from of_kind("sigma", check_sigma.filtered(subject, context))
+        return
     if packs is not None:
         yield from of_kind("baseline", check_sigma.blocks(subject, packs))
-    if packs is not None or "baseline" not in document.data:
+    if readable and (packs is not None or "baseline" not in document.data):
         yield from of_kind("sigma", check_sigma.readers(document, bases, context, packs or ()))
 
 

@@ -11,12 +11,12 @@ from keytrip.baselines.kinds import Job
 from keytrip.compile.check_cases import near_misses
 from keytrip.compile.check_reach import conditions, fed, selections, thresholds
 from keytrip.compile.check_tags import HINTS, licence, tags
-from keytrip.compile.problems import Fault, Problem, Subject, model_faults, nearest
+from keytrip.compile.problems import Fault, Marks, Problem, Subject, model_faults, nearest
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
 from keytrip.rules.cases import cases_of
 from keytrip.rules.load import Document
-from keytrip.rules.schema import RuleFile
+from keytrip.rules.schema import FilterFile, RuleFile
 from keytrip.rules.selection import LEVELS
 
 _HINTS = {
@@ -30,6 +30,10 @@ _HINTS = {
     "triage": "meaning, false_positive (texts), first_questions, next_steps, containment (lists)",
     "tests": "name, fires, events and, if the rule needs them, rows of baseline tables",
     "correlation": "type, rules, group-by, timespan, condition",
+    "correlation.timespan": "a whole number and one of s m h d w, such as 1d",
+    "baseline": "table with exceeds (and where, missing), or with absent: true (and on, requires, share)",
+    "filter": "rules, a selection, and condition: not selection",
+    "related": "such as {id: the other rule's id, type: derived}",
 }
 # Members that pySigma does not read: a fault in them does not keep a rule from being compiled.
 _OURS = frozenset({"triage", "tests", "name", "description"})
@@ -59,7 +63,7 @@ class Rule:
 
 def structure(rule: Rule) -> list[Fault]:
     """Return what the rule's members have wrong."""
-    return model_faults(rule.subject, RuleFile, rule.data, _HINTS)
+    return model_faults(rule.subject, FilterFile if "filter" in rule.data else RuleFile, rule.data, _HINTS)
 
 
 def compiles_despite(fault: Fault) -> bool:
@@ -68,8 +72,18 @@ def compiles_despite(fault: Fault) -> bool:
     return fault.kind == "unknown" or optional or fault.steps[0] in _OURS
 
 
+def is_readable(document: Document) -> bool:
+    """Return whether pySigma can be given a rule; what is wrong with it otherwise is said of itself."""
+    rule = Rule(Subject(document, Marks()), alerting=False, bases=(), jobs={})
+    return all(compiles_despite(fault) for fault in structure(rule))
+
+
 def kind(rule: Rule) -> Iterator[Problem]:
-    """A document is either a detection with its logsource or a correlation."""
+    """A document is either a detection with its logsource or a correlation; or a filter of others."""
+    if "filter" in rule.data:
+        if {"detection", "correlation"} & set(rule.data):
+            yield rule.subject.problem("has `filter` beside a rule's members", "filter", hint="write two documents")
+        return
     if ("detection" in rule.data) == ("correlation" in rule.data):
         yield rule.subject.problem("has neither `detection` nor `correlation`, or both", hint="write one of the two")
     elif "detection" in rule.data and "logsource" not in rule.data:
@@ -158,9 +172,10 @@ _Place = tuple[str | int, ...]
 
 
 def _detection_fields(data: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
-    for name, selection in (data.get("detection") or {}).items():
-        if name != "condition":
-            yield from _selected(("detection", str(name)), selection)
+    at = "filter" if "filter" in data else "detection"
+    for name, selection in (data.get(at) or {}).items():
+        if name not in {"condition", "rules"}:
+            yield from _selected((at, str(name)), selection)
 
 
 def _selected(path: _Place, selection: Any) -> Iterator[tuple[_Place, str]]:
