@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from keytrip.baselines.kinds import Job
-from keytrip.compile import check_parts, check_rule, check_sigma, check_yaml
+from keytrip.compile import check_parts, check_rule, check_sigma, check_source, check_yaml
 from keytrip.compile.check_files import Files, find_files, unread
 from keytrip.compile.problems import Problem, Subject, marks_of, of_kind
-from keytrip.content import content_root
+from keytrip.content import HOLE, content_root
 from keytrip.errors import ContentError
 from keytrip.rules.load import Document, alerting, layered, read_nodes, with_bases
 
@@ -35,6 +35,8 @@ def check_content(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -> Ite
     jobs, broken = _jobs(files, problems)
     texts = [path for kind in ("rules", "pipelines", "packs") for path in files.all[kind]]
     subjects = {path: read_subjects(path, problems) for path in texts}
+    for path in files.of("sources"):
+        problems += of_kind("source", check_source.source(path))
     pipelines = {p for p in subjects if p in files.all["pipelines"] or _is_pipeline(subjects[p])}
     rules = [s for path in files.all["rules"] if path not in pipelines for s in subjects[path]]
     effective = layered(subject.document for subject in rules)
@@ -72,7 +74,9 @@ def read_subjects(path: Path, problems: list[Problem]) -> list[Subject]:
         return []
     subjects = []
     for document, node in found:
-        subject = Subject(document, marks_of(node), document.name if path.name != "pack.yml" else None)
+        name = document.name if path.name != "pack.yml" else None
+        subject = Subject(document, marks_of(node), name, check_yaml.holes(node))
+        problems += of_kind("hole", subject.unfilled())
         problems += of_kind("yaml", [*subject.repeats(), *check_yaml.traps(subject, node)])
         subjects.append(subject)
     return subjects
@@ -132,8 +136,10 @@ def _rule_problems(
     bases = [] if lost else _bases(document, context)
     names = {d.name for d in alerting(context)}
     rule = check_rule.Rule(subject, document.name in names, bases, jobs)
-    faults = check_rule.structure(rule)
+    faults = [fault for fault in check_rule.structure(rule) if fault.steps not in subject.holes]
     yield from (fault.problem for fault in faults)
+    if subject.holes:
+        return
     yield from check_rule.kind(rule)
     yield from check_rule.alerts(rule)
     if not any(fault.steps[0] == "tests" for fault in faults):
@@ -171,7 +177,12 @@ def _repeated(subjects: Sequence[Subject], files: Files) -> Iterator[Problem]:
         for member in ("id", "name", "title"):
             value = str(document.data.get(member) or "")
             other = seen.get((member, value.lower()), subject)
-            if value and other is not subject and not _replaces(document, other.document, files):
+            if (
+                value
+                and other is not subject
+                and not value.startswith(HOLE)
+                and not _replaces(document, other.document, files)
+            ):
                 place = f"{_shown(other.document.path)}:{other.marks.line(member)}"
                 yield subject.problem(f"{member} {value!r} is used twice", member, hint=f"it is also in {place}")
             seen[member, value.lower()] = subject

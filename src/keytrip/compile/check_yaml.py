@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import yaml
 
 from keytrip.compile.problems import Problem, Steps, Subject, members_of
+from keytrip.content import HOLE
 
 _BOOL, _INT, _FLOAT, _TEXT = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "str"))
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")
@@ -36,6 +37,20 @@ def traps(subject: Subject, node: yaml.Node) -> Iterator[Problem]:
             yield from visit((*steps, name), value)
 
     yield from visit((), node)
+
+
+def holes(node: yaml.Node) -> frozenset[Steps]:
+    """Return the members whose text says that they are still to be filled in."""
+    return frozenset(_holes((), node))
+
+
+def _holes(steps: Steps, node: yaml.Node) -> Iterator[Steps]:
+    if isinstance(node, yaml.ScalarNode):
+        if str(node.value).startswith(HOLE):
+            yield steps
+        return
+    for name, _, value in members_of(node):
+        yield from _holes((*steps, name), value)
 
 
 def _trap(node: yaml.Node) -> tuple[str, str] | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from keytrip.errors import KeytripError, Place
+from keytrip.content import HOLE
+from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.rules.load import Document
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ KINDS = {
     "duplicate": "Ids, names and titles are used once",
     "field": "Fields and log sources exist",
     "file": "A file is read",
+    "hole": "Nothing of a template is left to fill in",
     "job": "A baseline job declares a table that can be built",
     "licence": "A licence is an SPDX expression",
     "pack": "pack.yml names rules and parameters that exist",
@@ -35,6 +38,7 @@ KINDS = {
     "reach": "A rule can fire, and each of its parts makes a difference",
     "reference": "A rule refers to rules that are there",
     "schema": "A document has the members that it needs, each of its type",
+    "source": "A log source maps canonical fields, in SQL that DuckDB reads",
     "sigma": "pySigma's validators and the compiler accept the rule",
     "tag": "Tags name what ATT&CK and ATLAS have",
     "yaml": "YAML says what it looks like",
@@ -130,15 +134,28 @@ class Subject:
         document: It.
         marks: Its lines.
         rule: Its name in problems, or None where it is no rule.
+        holes: Members that are still to be filled in.
     """
 
     document: Document
     marks: Marks
     rule: str | None = None
+    holes: frozenset[Steps] = frozenset()
 
     def problem(self, message: str, *path: Step, hint: str = "") -> Problem:
         """Return a problem at the line of the member `path`."""
         return Problem(Place(str(self.document.path), self.marks.line(*path), self.rule), message, hint)
+
+    def unfilled(self) -> Iterator[Problem]:
+        """Yield the holes of a template, each with what belongs there."""
+        for steps in sorted(self.holes, key=lambda steps: self.marks.lines[steps]):
+            yield self.problem(f"`{'.'.join(steps)}` is to be filled in", *steps, hint=f"write {self._asked(steps)}")
+
+    def _asked(self, steps: Steps) -> str:
+        value: Any = self.document.data
+        for step in steps:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        return str(value).removeprefix(HOLE).lstrip(": ") or "it"
 
     def repeats(self) -> Iterator[Problem]:
         """Yield members that stand twice in one mapping."""
@@ -194,6 +211,20 @@ def _fault(subject: Subject, model: type[BaseModel], entry: Any, hints: Mapping[
         message = f"`{name}`: {str(entry['msg'])[:1].lower()}{str(entry['msg'])[1:]}"
     kind: Literal["missing", "unknown", "wrong"] = "missing" if missing else "unknown" if unknown else "wrong"
     return Fault(steps, kind, subject.problem(message, *steps, hint=hint))
+
+
+def holes_in(path: Path) -> list[Problem]:
+    """Return what is still to be filled in of a file that is no YAML, line by line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        for asked in line.split(HOLE)[1:]:
+            words = asked.strip(": ").rstrip("'\",)\\ ")
+            found.append(Problem(Place(str(path), number), f"is to be filled in: {words}", "write it there", "hole"))
+    return found
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
