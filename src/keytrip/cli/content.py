@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("check", rich_help_panel=_PANEL)(check)
     app.command("test", rich_help_panel=_PANEL)(test)
     app.command("compile", rich_help_panel=_PANEL)(compile_)
+    app.command("coverage", rich_help_panel=_PANEL)(coverage)
 
 
 RuleNames = Annotated[list[str] | None, typer.Argument(help="Rule names or patterns; all if left out.")]
@@ -175,3 +176,44 @@ def compile_(
             if not r.text:
                 note(f"{r.rule} refused: {r.reason}")
     return int(any(not r.text for r in results))
+
+
+_STYLES = {"yes": "green", "partly": "yellow", "no": "bold red"}
+
+
+def coverage(
+    names: RuleNames = None,
+    source: Annotated[list[str] | None, typer.Option("--source", "-s", help="This source only; repeatable.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="This target only; repeatable.")] = None,
+    tag: Tags = None,
+    pack: opt.Packs = None,
+    form: opt.FormatOption = Format.table,
+    verbose: opt.Verbose = False,
+) -> int:
+    """Show which rules work with which sources on which targets, and the reason for each hole.
+
+    A source covers a rule if its records can carry every field without which the rule cannot fire (partly: only some
+    forms of the log have it), a target if the rule compiles for it. The table has a column for each source and target,
+    and the holes below it; json and csv have a row for each rule with each source on each target.
+
+    \b
+    Examples:
+      keytrip coverage
+      keytrip coverage 'key_*' --source nginx_egress --format json
+    """
+    from keytrip.compile.coverage import coverage as covered
+    from keytrip.sources import source_named
+
+    packs = tuple(pack or ())
+    chosen, documents = _chosen(names, tag, None, packs, loud=True)
+    found = covered(chosen, documents, packs, [source_named(name).name for name in source or ()], target or ())
+    if form is not Format.table:
+        cells = [vars(cell) for coverage in found for cell in coverage.cells]
+        show(cells, ("rule", "level", "source", "target", "covered", "reason"), form)
+        return 0
+    sides = [(coverage, {**coverage.sources, **coverage.targets}) for coverage in found]
+    rows = [{"rule": c.rule.name, "level": c.rule.level, **{n: s.covered for n, s in by.items()}} for c, by in sides]
+    show(rows, tuple(rows[0]) if rows else (), form, styles=_STYLES)
+    holes = ((c.rule.name, name, side) for c, by in sides for name, side in by.items() if side.reason)
+    write("".join(f"{rule}, {name}: {harmless(side.reason)}\n" for rule, name, side in holes))
+    return 0

@@ -98,8 +98,12 @@ def _values(name: str, path: Path, pack: Path) -> dict[str, str]:
         "other": str(uuid4()),
         "today": datetime.now(UTC).date().isoformat(),
         "schema": _schema(path, pack) if path.suffix == ".yml" and path.parent.name == "rules" else "",
-        "lacks": "\n".join(f'        "{name}": "FILL IN: why {name} is not there, or map it above",' for name in _ASKED),
+        "lacks": "\n".join(map(_lacking, _ASKED)),
     }
+
+
+def _lacking(field: str) -> str:
+    return f'        "{field}": "FILL IN: why {field} is not there, or map it above",'
 
 
 def _schema(path: Path, pack: Path) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 from math import inf
@@ -37,14 +37,12 @@ def conditions(rule: Rule) -> Iterator[Problem]:
     given = detection.get("condition")
     if given is None:
         return
-    parts = given if isinstance(given, list) else [given]
-    tree = _tree(" or ".join(f"({part})" for part in parts), names)
+    tree = condition_tree(given if isinstance(given, list) else [given], names)
     used = sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}) if tree else []
     if tree is None or len(used) > _MOST or not set(used) <= set(names):
         return  # pySigma says what is wrong with it
     table = {
-        values: _holds(tree, dict(zip(used, values, strict=True)))
-        for values in product((True, False), repeat=len(used))
+        values: holds(tree, dict(zip(used, values, strict=True))) for values in product((True, False), repeat=len(used))
     }
     if len(set(table.values())) == 1:
         always = all(table.values())
@@ -57,8 +55,12 @@ def conditions(rule: Rule) -> Iterator[Problem]:
             yield rule.subject.problem(message, "detection", name, hint="remove it, or mend the condition")
 
 
-def _tree(text: str, names: list[str]) -> ast.expr | None:
-    """Return a Sigma condition as an expression over selections: `and or not` bind alike in Sigma and in Python."""
+def condition_tree(conditions: Sequence[object], names: Sequence[str]) -> ast.expr | None:
+    """Return Sigma conditions as an expression over the selections `names`, or None for what is none.
+
+    `and or not` bind alike in Sigma and in Python; a list of conditions is an `or`.
+    """
+    text = " or ".join(f"({condition})" for condition in conditions)
 
     def listed(found: re.Match[str]) -> str:
         pattern = "*" if found[2] == "them" else found[2]
@@ -71,16 +73,17 @@ def _tree(text: str, names: list[str]) -> ast.expr | None:
         return None
 
 
-def _holds(node: ast.expr, values: Mapping[str, bool]) -> bool:
+def holds(node: ast.expr, values: Mapping[str, bool]) -> bool:
+    """Return whether an expression of `condition_tree` holds where the selections have these values."""
     match node:
         case ast.Name(id=name):
             return values[name]
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            return not _holds(operand, values)
+            return not holds(operand, values)
         case ast.BoolOp(op=ast.And(), values=parts):
-            return all(_holds(part, values) for part in parts)
+            return all(holds(part, values) for part in parts)
         case ast.BoolOp(values=parts):
-            return any(_holds(part, values) for part in parts)
+            return any(holds(part, values) for part in parts)
     return True
 
 
