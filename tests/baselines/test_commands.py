@@ -15,7 +15,8 @@ from baselines.conftest import Command
 from baselines.days import Record, day_of, record, undated
 from judge.harness import Building, built, tables_of, write
 
-from keytrip.baselines.store import Store, held
+from keytrip.baselines.snapshots import prune, snapshots
+from keytrip.baselines.store import Store, held, read_json, write_json
 from keytrip.errors import SystemRefusedError
 
 BUILD = ("baseline", "build", "--source", "canonical", "--format", "json")
@@ -74,6 +75,36 @@ def test_use_and_rollback(keytrip: Command, logs: Path) -> None:
     none = keytrip("baseline", "rollback")
     assert (none.code, "no snapshot was active before" in none.err) == (1, True)
     assert keytrip("baseline", "use", "9").code == 1
+
+
+def test_old_snapshots_are_removed(keytrip: Command, logs: Path) -> None:
+    """The newest stay, the active one, and the one before it, to which `rollback` goes; nothing else is left."""
+    for _ in range(4):
+        assert keytrip(*BUILD, logs, "--end", "2026-04-02").code == 0
+    keytrip("baseline", "use", "1")
+    keytrip("baseline", "use", "2")
+    assert keytrip(*BUILD, logs, "--end", "2026-04-01", "--keep", "1", "--max-lost", "0").code == 1
+    assert [row["snapshot"] for row in keytrip("baseline", "list", "--format", "json").rows] == [1, 2, 5]
+    assert sorted(path.name for path in Path(".keytrip/snapshots").iterdir()) == ["1", "2", "5"]
+    assert keytrip("baseline", "rollback").code == 0
+    assert keytrip(*BUILD, logs, "--end", "2026-04-02", "--keep", "2").code == 0
+    assert [row["snapshot"] for row in keytrip("baseline", "list", "--format", "json").rows] == [1, 5, 6]
+    assert keytrip("baseline", "rollback").code == 0
+    assert "no snapshot was active before" in keytrip("baseline", "rollback").err
+
+
+def test_a_month_of_snapshots_is_kept(tmp_path: Path) -> None:
+    """Which are removed follows from their numbers, the active one and the history; a second time none is."""
+    store = Store(tmp_path)
+    for number in range(1, 41):
+        folder = store.snapshots / str(number)
+        folder.mkdir(parents=True)
+        write_json(folder / "manifest.json", {"number": number})
+    write_json(store.active, {"active": 3, "history": [1, 2, 5, 4]})
+    assert prune(store, 30) == [1, 2, *range(5, 11)]
+    assert [snapshot.number for snapshot in snapshots(store)] == [3, 4, *range(11, 41)]
+    assert read_json(store.active) == {"active": 3, "history": [4]}
+    assert prune(store, 30) == []
 
 
 def test_a_store_that_is_not_there(keytrip: Command) -> None:

@@ -117,3 +117,13 @@ def test_any_history_of_builds(history: list[dict[str, list[Record]]], chunk_byt
             number = built(folder / "store", paths, options).number
         expected = {table: rows for table, rows in judged([*live.values()]).items() if table in TABLES}
         assert table_differences(tables_of(folder / "store", number, few), expected) == []
+
+
+def test_an_empty_request_id_is_a_value(tmp_path: Path) -> None:
+    """Canonical records are taken as written: `""` is an id like any other, null is none."""
+    rows = [record(1, "a", hour, request_id=None) for hour in (1, 2)]
+    rows += [record(1, "a", hour, request_id="") for hour in (3, 4)]
+    store = tmp_path / "store"
+    built(store, [write(tmp_path / "log.ndjson", rows)], Building())
+    keys = tables_of(store)["keys"]
+    assert [row["events"] for row in keys.values()] == [3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,58 @@ def test_an_old_snapshot_is_reported(keytrip: Command, tmp_path: Path, age: int,
     done = keytrip(*HUNT, log(tmp_path, {**record(1), "timestamp": datetime.now(UTC).isoformat()}), *NEW)
     assert done.code == 0, done.err
     assert ("days old" in done.err) is warned
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Pacific/Kiritimati", "Etc/GMT+12"])
+@pytest.mark.parametrize(
+    ("now", "said"),
+    [
+        ("2026-04-14T00:00:00Z", ""),
+        ("2026-04-14T00:00:01", "over 10 days old"),
+        ("2026-04-14T23:59:59Z", "over 10 days old"),
+        ("2026-04-15T02:00:00+02:00", "11 days old"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_the_age_begins_just_over_ten_days(
+    keytrip: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, now: str, said: str
+) -> None:
+    """A snapshot that ends on 3 April is old from 14 April 00:00 UTC on, wherever the machine stands."""
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    monkeypatch.setenv("KEYTRIP_NOW", now)
+    done = keytrip(*HUNT, log(tmp_path, record(14, "new")), *NEW)
+    monkeypatch.undo()
+    time.tzset()
+    assert done.code == 0, done.err
+    assert ("days old" in done.err) == bool(said)
+    assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "said"),
+    [
+        ("--since", "0001-01-01", "before all records"),
+        ("--until", "1969-12-31", "before all records"),
+        ("--memory", "99999999999999999GB", "is no size"),
+        ("--threads", "999999999", "--threads"),
+    ],
+)
+@pytest.mark.usefixtures("store")
+def test_numbers_beyond_all_sense(keytrip: Command, tmp_path: Path, option: str, value: str, said: str) -> None:
+    """Days before 1970, more memory or threads than any machine has, are wrong usage."""
+    done = keytrip(*HUNT, log(tmp_path, record(14, "new")), *NEW, option, value)
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+@pytest.mark.usefixtures("store")
+def test_a_clock_that_is_none_is_refused(keytrip: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """KEYTRIP_NOW has to be a time."""
+    monkeypatch.setenv("KEYTRIP_NOW", "soon")
+    done = keytrip(*HUNT, log(tmp_path, record(14, "new")), *NEW)
+    assert done.code == 2
+    assert "KEYTRIP_NOW 'soon' is no time" in done.err
 
 
 def tables(folder: Path, **texts: str) -> Path:

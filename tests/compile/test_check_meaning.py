@@ -167,7 +167,12 @@ CHANGES: Mapping[str, tuple[str, str, str, str]] = {
         "`1e3` is read as a text; write the number out",
         "gt: 1e3",
     ),
-    "a date that no month has": ("date: 2026-11-24", "date: 2026-13-24", "is no YAML: month must be in 1..12", ""),
+    "a date that no month has": (
+        "date: 2026-11-24",
+        "date: 2026-13-24",
+        "is no YAML: '2026-13-24' is no timestamp; quote it",
+        "date: 2026-13-24",
+    ),
 }
 
 

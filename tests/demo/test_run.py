@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import subprocess
@@ -47,7 +48,8 @@ class Ran:
 def keytrip(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:
     """Run the command line in `folder`."""
     command = [sys.executable, "-m", "keytrip", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, check=False, stdin=subprocess.DEVNULL)
+    later = {**os.environ, "KEYTRIP_NOW": "2030-01-01"}  # what it does is the same in any year
+    return subprocess.run(command, cwd=folder, capture_output=True, check=False, stdin=subprocess.DEVNULL, env=later)
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +123,17 @@ def test_a_second_run_finds_the_same(ran: Ran) -> None:
     before = ran.lines[-14:]
     again = keytrip(ran.folder, "demo", "--quiet")
     assert again.returncode == 0
+    typed = [line for line in again.stdout.decode().splitlines() if line.startswith("$ keytrip")]
+    assert [" --quiet" in line for line in typed] == [True] * 4
     assert again.stdout.decode().splitlines()[-14:] == before
     assert again.stderr == b""
+
+
+@pytest.mark.slow
+def test_it_does_not_depend_on_the_date(ran: Ran) -> None:
+    """Its baseline is not called old, although the month is over."""
+    assert any(line.startswith("mode: against snapshot") for line in ran.notes)
+    assert [line for line in ran.notes if "days old" in line] == []
 
 
 def test_a_folder_with_a_space_is_quoted() -> None:

@@ -164,6 +164,7 @@ def _payload(**members: Any) -> bytes:
     [
         ({}, "timestamp", datetime(2026, 3, 31, 23, 33, 20, 250000)),  # noqa: DTZ001 - naive UTC
         ({}, "request_id", None),
+        ({"id": "", "request_id": "", "litellm_call_id": ""}, "request_id", None),
         ({"id": "a"}, "request_id", "a"),
         ({"id": "a", "litellm_call_id": "b"}, "request_id", "a/b"),
         ({"request_id": "r", "litellm_call_id": ""}, "request_id", "r"),

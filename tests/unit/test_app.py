@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import inspect
 from collections.abc import Callable
 
 import pytest
@@ -61,6 +62,19 @@ def test_an_error_says_where_and_what_to_do(
     raising(error)
     app.run(["check"])
     assert capsys.readouterr().err == "keytrip: a.yml:3: rule: has \\x1b[31m no id; add one\n"
+
+
+def _commands(group: typer.Typer) -> list[Callable[..., object]]:
+    inner = [c for g in group.registered_groups if g.typer_instance for c in _commands(g.typer_instance)]
+    return [command.callback for command in group.registered_commands if command.callback] + inner
+
+
+def test_every_command_has_quiet_and_verbose() -> None:
+    """The two options are everywhere, as the contract says."""
+    app.run(["--version"])  # registers the commands
+    commands = _commands(app.app)
+    assert len(commands) > 10
+    assert [c.__name__ for c in commands if not {"quiet", "verbose"} <= set(inspect.signature(c).parameters)] == []
 
 
 def test_verbose_adds_the_traceback(

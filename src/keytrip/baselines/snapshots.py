@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,6 +137,29 @@ def roll_back(store: Store) -> int:
     snapshot(store, number)
     write_json(store.active, {"active": number, "history": history})
     return int(number)
+
+
+def prune(store: Store, keep: int) -> list[int]:
+    """Remove all but the newest `keep` snapshots; the active one and the one before it stay. Return their numbers.
+
+    The store must be held. A kill leaves each snapshot whole, or out of sight for the next build to sweep.
+    """
+    state = read_json(store.active) if store.active.is_file() else {"active": None, "history": []}
+    numbers = [s.number for s in snapshots(store)]
+    kept = {*numbers[-keep:], state["active"], *state["history"][-1:]}
+    doomed = [n for n in numbers if n not in kept]
+    if not doomed:
+        return []
+    left = [n for n in [*state["history"], state["active"]] if n not in doomed]
+    history = [n for n, after in pairwise(left) if n != after]
+    if history != state["history"]:  # first, so that `rollback` never names what is gone
+        write_json(store.active, {**state, "history": history})
+    for number in doomed:
+        folder = folder_of(store, number)
+        gone = folder.with_name(f".{number}.{os.getpid()}.part")
+        folder.rename(gone)
+        shutil.rmtree(gone)
+    return doomed
 
 
 def export_tables(

@@ -13,12 +13,15 @@ import typer
 from keytrip.cli import options as opt
 from keytrip.cli.data import day_of
 from keytrip.cli.output import Format, note, show
-from keytrip.cli.reading import inputs, progress, report_rejects
+from keytrip.cli.reading import Inputs, inputs, progress, report_rejects
 from keytrip.errors import DataError, UsageError
 
 app = typer.Typer(help="Learn each key's habits: build, list, show, diff, use, rollback, export.", no_args_is_help=True)
 End = Annotated[
     str | None, typer.Option("--end", help="Last UTC day, inclusive; default: the last with a record that is over.")
+]
+Keep = Annotated[
+    int, typer.Option("--keep", help="Snapshots to keep; the active one and the one before stay anyway.", min=1)
 ]
 Lost = Annotated[float, typer.Option("--max-lost", help="Share of keys that may be gone.")]
 Moved = Annotated[float, typer.Option("--max-moved", help="Share of kept keys whose mean may have moved threefold.")]
@@ -39,6 +42,7 @@ def build(
     memory: opt.Memory = opt.DEFAULT_MEMORY,
     threads: opt.Threads = None,
     wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for another build.")] = 60,
+    keep: Keep = opt.DEFAULT_KEEP,
     lost: Lost = 0.2,
     moved: Moved = 0.2,
     strict: opt.Strict = False,
@@ -53,12 +57,10 @@ def build(
       keytrip baseline build logs/ --source litellm
       keytrip baseline build logs/ --end 2026-11-18 --exclude incidents.yml
     """
-    from keytrip.baselines import build as builds
     from keytrip.baselines.guards import Bounds
     from keytrip.baselines.incidents import read_incidents
     from keytrip.baselines.jobs import load_jobs
     from keytrip.baselines.store import Store, held
-    from keytrip.hunt.engine import chunk_bytes, connect
     from keytrip.sources.secrets import hmac_key
 
     folder = store or opt.STORE
@@ -69,22 +71,41 @@ def build(
         held(place, wait),
         progress(sum(f.size for f in found.files), quiet=quiet) as tick,
     ):
-        request = builds.BuildRequest(
-            files=found.files,
-            source=found.source,
+        result = _built(
+            found,
+            place,
+            keep,
+            (threads, opt.memory_checked(memory)),
             jobs=load_jobs(tuple(pack or ())),
-            workshop=found.workshop,
             hmac_key=lambda: hmac_key(key_file),
             end=last,
             days=days,
             incidents=incidents,
             bounds=Bounds(lost, moved),
-            chunk_bytes=chunk_bytes(opt.memory_checked(memory)),
             tick=tick,
         )
-        result = builds.build(connect(threads, memory, found.workshop.folder), place, request)
     report_rejects(result.report, rejects or folder / "keytrip.rejects.ndjson", quiet=quiet)
     return _say(result, form, strict=strict, quiet=quiet)
+
+
+def _built(found: Inputs, store: Any, keep: int, limits: tuple[int | None, str], **options: Any) -> Any:
+    """Build within the limits (threads, memory), and remove the snapshots that are too old to keep."""
+    from keytrip.baselines.build import BuildRequest
+    from keytrip.baselines.build import build as run_build
+    from keytrip.baselines.snapshots import prune
+    from keytrip.hunt.engine import chunk_bytes, connect
+
+    request = BuildRequest(
+        files=found.files,
+        source=found.source,
+        workshop=found.workshop,
+        chunk_bytes=chunk_bytes(limits[1]),
+        now=opt.now(),
+        **options,
+    )
+    result = run_build(connect(*limits, found.workshop.folder), store, request)
+    prune(store, keep)
+    return result
 
 
 def _say(result: Any, form: Format, *, strict: bool, quiet: bool) -> int:
@@ -113,7 +134,12 @@ def _say(result: Any, form: Format, *, strict: bool, quiet: bool) -> int:
 
 
 @app.command("list")
-def list_(store: opt.StoreDir = None, form: opt.FormatOption = Format.table, verbose: opt.Verbose = False) -> int:
+def list_(
+    store: opt.StoreDir = None,
+    form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> int:
     """List the snapshots.
 
     \b
@@ -170,6 +196,7 @@ def show_(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Show what is known of a key: every table's rows.
@@ -213,6 +240,7 @@ def diff(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Show what changed from one snapshot to another, table by table and key by key.
@@ -239,7 +267,10 @@ def diff(
 
 @app.command()
 def use(
-    number: Annotated[int, typer.Argument(help="Snapshot.")], store: opt.StoreDir = None, verbose: opt.Verbose = False
+    number: Annotated[int, typer.Argument(help="Snapshot.")],
+    store: opt.StoreDir = None,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
 ) -> int:
     """Make a snapshot the active one.
 
@@ -254,12 +285,12 @@ def use(
     place = _store(store)
     with held(place, 10):
         promote(place, number)
-    note(f"snapshot {number} is active")
+    note(f"snapshot {number} is active", quiet=quiet)
     return 0
 
 
 @app.command()
-def rollback(store: opt.StoreDir = None, verbose: opt.Verbose = False) -> int:
+def rollback(store: opt.StoreDir = None, quiet: opt.Quiet = False, verbose: opt.Verbose = False) -> int:
     """Make the snapshot active again that was before.
 
     \b
@@ -273,7 +304,7 @@ def rollback(store: opt.StoreDir = None, verbose: opt.Verbose = False) -> int:
     place = _store(store)
     with held(place, 10):
         number = roll_back(place)
-    note(f"snapshot {number} is active")
+    note(f"snapshot {number} is active", quiet=quiet)
     return 0
 
 
@@ -285,6 +316,7 @@ def export(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Write each baseline table as a file named after it.

@@ -45,6 +45,7 @@ def rules(
     level: Level = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """List rules, or show one in full with its triage text.
@@ -80,6 +81,7 @@ def check(
     form: Annotated[
         ProblemFormat, typer.Option("--format", "-f", help="table, json (one object a line), csv, sarif or github.")
     ] = ProblemFormat.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Find every problem in rules, baselines, pipelines and exporters: `path:line: rule: problem; what to write`.
@@ -98,7 +100,7 @@ def check(
     where = tuple(pack or ()), tuple(paths or ())
     problems = in_order([*check_content(*where), *check_destinations(*where)])
     show_problems(problems, form)
-    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}")
+    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", quiet=quiet)
     return int(bool(problems))
 
 
@@ -107,6 +109,7 @@ def test(
     pack: opt.Packs = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Run again on each save, until interrupted.")] = False,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Run the rules' own cases in DuckDB.
@@ -123,11 +126,11 @@ def test(
     if watch:
         from keytrip.cli.watch import again
 
-        return again(packs, lambda: _tested(names, packs, form))
-    return _tested(names, packs, form)
+        return again(packs, lambda: _tested(names, packs, form, quiet))
+    return _tested(names, packs, form, quiet)
 
 
-def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format) -> int:
+def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format, quiet: bool) -> int:
     from keytrip.hunt.casetest import run_cases
     from keytrip.rules.load import with_bases
 
@@ -139,7 +142,7 @@ def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format) -> i
         show(rows, ("rule", "case", "passed", "detail"), form)
     else:
         write("".join(f"{line}\n" for r in failed for line in map(harmless, r.report.splitlines())))
-    note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed")
+    note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed", quiet=quiet)
     return int(bool(failed))
 
 
@@ -150,6 +153,7 @@ def compile_(
     tag: Tags = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Turn rules into queries: one to standard output, or all of them into a folder.
@@ -168,7 +172,7 @@ def compile_(
 
         changed = write_compiled(results, out)
         for line in changed:
-            note(line)
+            note(line, quiet=quiet)
         show([r.as_json() for r in results], ("rule", "file", "status", "reason"), form)
     else:
         write("\n".join(r.text for r in results if r.text))
@@ -188,6 +192,7 @@ def coverage(
     tag: Tags = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Show which rules work with which sources on which targets, and the reason for each hole.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,6 +23,9 @@ ALERT_COLUMNS = (
 _TABLE_COLUMNS = ("level", "rule", "key_id", "window_start", "observed", "baseline", "events", "group")
 
 
+_FIRST = date(1970, 1, 1)  # SEMANTICS, section 1
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands to the application."""
     app.command("read", rich_help_panel=_PANEL)(read)
@@ -39,9 +42,12 @@ def day_of(text: str | None, option: str) -> date | None:
     if text is None:
         return None
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{option} {text!r} is no day", hint="write it as 2026-04-01") from None
+    if day < _FIRST:
+        raise UsageError(f"{option} {text} is before all records", hint=f"they begin with {_FIRST}")
+    return day
 
 
 def read(
@@ -227,13 +233,21 @@ def _from_store(folder: Path) -> tuple[Any, str]:
 
     store = Store(folder)
     snapshot = active_snapshot(store)
-    age = (datetime.now(tz=None) - snapshot.end).days  # noqa: DTZ005 - both naive
-    old = f"; it is {age} days old: build a new one" if age > _OLD else ""
+    old = _aged(snapshot.end, opt.now())
     mode = f"mode: against snapshot {snapshot.number} of {folder} (to {snapshot.manifest['window']['end']}){old}"
     return Against(snapshot=(folder_of(store, snapshot.number), snapshot.number, snapshot.end)), mode
 
 
-_OLD = 10  # days after which an active snapshot is reported as old (INTERFACE)
+_OLD = timedelta(days=10)  # an older active snapshot is reported (INTERFACE)
+
+
+def _aged(end: datetime, now: datetime) -> str:
+    """Return what to say of a snapshot that has seen nothing from `end` on (both UTC, naive)."""
+    age = now - end
+    if age <= _OLD:
+        return ""
+    days = f"over {age.days} days" if age.days == _OLD.days else f"{age.days} days"
+    return f"; it is {days} old: build a new one"
 
 
 def _show_alerts(alerts: Sequence[Any], form: Format) -> None:
@@ -279,4 +293,5 @@ def demo(
     """
     from keytrip.demo.run import run_demo
 
-    return run_demo(out, lambda line: write(harmless(line) + "\n"), lambda line: note(line, quiet=quiet))
+    switches = (*(("--quiet",) if quiet else ()), *(("--verbose",) if verbose else ()))
+    return run_demo(out, lambda line: write(harmless(line) + "\n"), note, switches)

@@ -24,6 +24,7 @@ def apply(
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Write baseline tables and compiled rules to a destination.
@@ -41,5 +42,5 @@ def apply(
     manifest = destination_named(destination, packs)
     rows = apply_files(manifest, Store(store or opt.STORE), packs, out)
     show(rows, ("file", "rows", "what"), form)
-    note(f"{len(rows)} files in {out}")
+    note(f"{len(rows)} files in {out}", quiet=quiet)
     return 0

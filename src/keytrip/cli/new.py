@@ -48,6 +48,7 @@ def new(
     kind: Annotated[Kind, typer.Argument(help="rule, source, baseline or exporter.", show_default=False)],
     name: Annotated[str, typer.Argument(help="Lower-case letters, digits and _.", show_default=False)],
     pack: Annotated[Path, typer.Option("--pack", help="Folder of your content; made if it is not there.")] = Path(),
+    quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Begin a rule, source, baseline job or exporter: a file with every required part, to be filled in.
@@ -74,7 +75,7 @@ def new(
         _create(path, Template(text).substitute(_values(name, path, pack)))
         write(f"{path}\n")
     first = next(iter(files))
-    note(f"fill in what `keytrip check {first if len(files) == 1 else first.parent}` names")
+    note(f"fill in what `keytrip check {first if len(files) == 1 else first.parent}` names", quiet=quiet)
     return 0
 
 

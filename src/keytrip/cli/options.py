@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -31,13 +32,15 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stand
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error was raised.")]
 MaxLine = Annotated[int, typer.Option("--max-line", help="Longest line in bytes; longer ones are set aside.", min=1)]
 Memory = Annotated[str, typer.Option("--memory", help="DuckDB's memory; beyond it, work spills to disk.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="Threads; all cores if left out.", min=1)]
+Threads = Annotated[int | None, typer.Option("--threads", help="Threads; all cores if left out.", min=1, max=1024)]
 Strict = Annotated[bool, typer.Option("--strict", help="Exit 1 if anything was set aside.")]
 Rejects = Annotated[Path | None, typer.Option("--rejects", help="Where to put what was no record.")]
 
 DEFAULT_MEMORY = "500MB"
 DEFAULT_MAX_LINE = MAX_LINE
-_MEMORY = re.compile(r"\d+(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
+# A month of daily builds: as far as the window of a baseline reaches, `diff` can compare and `use` go back.
+DEFAULT_KEEP = 30
+_MEMORY = re.compile(r"\d{1,9}(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
 
 
 def memory_checked(text: str) -> str:
@@ -49,6 +52,22 @@ def memory_checked(text: str) -> str:
     if not _MEMORY.fullmatch(text):
         raise UsageError(f"--memory {text!r} is no size", hint="such as 512MB or 2GB")
     return text
+
+
+def now() -> datetime:
+    """Return the time, UTC and naive: KEYTRIP_NOW where that is set, so that old logs are looked at as they were then.
+
+    Raises:
+        UsageError: KEYTRIP_NOW is no time.
+    """
+    named = os.environ.get("KEYTRIP_NOW")
+    if not named:
+        return datetime.now(UTC).replace(tzinfo=None)
+    try:
+        moment = datetime.fromisoformat(named)
+    except ValueError:
+        raise UsageError(f"KEYTRIP_NOW {named!r} is no time", hint="write it as 2026-04-01T12:00:00Z") from None
+    return moment.astimezone(UTC).replace(tzinfo=None) if moment.tzinfo else moment
 
 
 def hmac_file(store: Path) -> Path:

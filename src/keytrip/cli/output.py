@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import orjson
+from keytrip.records.json_text import to_json
 
 # Control characters (terminal escapes among them), marks that turn the direction of text or end a line, invisible ones.
 _MARKS = "\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
@@ -38,7 +38,7 @@ def harmless(value: Any) -> str:
 
 def json_line(value: Mapping[str, Any] | Sequence[Any]) -> str:
     """Return one line of JSON whose text cannot steer a terminal."""
-    text = orjson.dumps(value, default=str).decode()
+    text = to_json(value).decode()
     return _HARMFUL_IN_JSON.sub(lambda m: f"\\u{ord(m.group(0)):04x}", text)
 
 

@@ -148,6 +148,9 @@ class KeytripBackend(TextQueryBackend):
     ) -> list[Any]:
         plan = plan_of(rule, self.packs)
         table, condition = self.events_of(rule)
+        self._table = table
+        for name in plan.event_fields:
+            self.canonical_field(name)
         query: Any = self.counting(plan, table, condition)
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)

@@ -16,6 +16,7 @@ from keytrip.compile.problems import Problem, Subject, marks_of, of_kind
 from keytrip.content import HOLE, content_root
 from keytrip.errors import ContentError
 from keytrip.rules.load import Document, alerting, layered, read_nodes, with_bases
+from keytrip.rules.shape import check_shape
 
 __all__ = ["Problem", "check_content", "in_order", "read_subjects"]
 
@@ -145,6 +146,11 @@ def _rule_problems(
     if not any(fault.steps[0] == "tests" for fault in faults):
         yield from of_kind("case", check_rule.tests(rule))
     if lost or not all(check_rule.compiles_despite(fault) for fault in faults):
+        return
+    try:
+        check_shape(document)
+    except ContentError as error:
+        yield Problem(error.place, error.message, error.hint)
         return
     readable = all(check_rule.is_readable(base) for base in bases)
     for about, check in check_rule.CHECKS:

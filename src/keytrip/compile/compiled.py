@@ -133,13 +133,17 @@ def collection_of(chosen: Sequence[Document], documents: Sequence[Document]) -> 
 
     Raises:
         SigmaError: pySigma does not accept a rule.
+        ContentError: A member has a form that nobody could read.
     """
     from sigma.collection import SigmaCollection
     from sigma.exceptions import SigmaRuleLocation
 
     from keytrip.rules.load import with_bases
+    from keytrip.rules.shape import check_shape
 
     parsed = list(with_bases(chosen, documents))
+    for document in parsed:
+        check_shape(document)
     collection = SigmaCollection.from_dicts([dict(document.data) for document in parsed])
     by_id = {(_same_id(d.data.get("id")), d.data.get("name")): d for d in parsed}
     for rule in collection.rules:

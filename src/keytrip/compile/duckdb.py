@@ -10,11 +10,13 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.base import siem_pipeline
 from keytrip.compile.duckdb_conditions import sql_condition, two_valued
+from keytrip.compile.duckdb_sums import double_sum, money_sum
 from keytrip.compile.header import comment_text
 from keytrip.compile.leaves import Leaf, LeafBackend
 from keytrip.compile.plan import Block, Plan
 from keytrip.errors import ContentError
-from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.sql import quote_name, quote_number, quote_text
+from keytrip.records.vocabulary import usage
 from keytrip.rules.expression import (
     Binary,
     Call,
@@ -89,8 +91,8 @@ def value_sql(plan: Plan) -> str:
             return f"count(distinct row({', '.join(columns)})) filter ({present})"
         case "value_count":
             return f"count(distinct {columns[0]})"
-        case "value_sum" if plan.cost_sum:
-            return f"round(cast(sum(cast({columns[0]} as decimal(38, 15))) as double), 9)"
+        case "value_sum" | "value_avg" if any(_inexact(name) for name in plan.fields):
+            return money_sum(columns[0]) if plan.cost_sum else double_sum(columns[0], mean=plan.type == "value_avg")
         case "value_sum":
             return f"sum({columns[0]})"
         case "value_avg":
@@ -98,6 +100,11 @@ def value_sql(plan: Plan) -> str:
         case "value_median":
             return f"quantile_cont(cast({columns[0]} as double), 0.5)"
     return f"quantile_cont(cast({columns[0]} as double), {(plan.percentile or 0) / 100!r})"
+
+
+def _inexact(name: str) -> bool:
+    field = usage().columns.get(name)
+    return field is not None and field.type == "double"
 
 
 def _groups(plan: Plan) -> str:
@@ -129,7 +136,7 @@ def _result(plan: Plan) -> str:
     parts += ["g.window_start", f"g.window_start + {width} as window_end", "g.value"]
     parts += ["g.share"] if plan.share_block else []
     parts += ["g.events", "g.first_seen", "g.last_seen"]
-    joins, where = [], [f"g.value {plan.threshold.operator} {plan.threshold.text}"]
+    joins, where = [], [f"g.value {plan.threshold.operator} {quote_number(plan.threshold.number)}"]
     for number, block in enumerate(plan.blocks):
         alias = f"b{number}"
         if block.absent:
@@ -152,7 +159,7 @@ def _exists(table: str, columns: Sequence[str]) -> str:
 def _absence(block: Block) -> list[str]:
     parts = []
     if block.share is not None:
-        parts.append(f"g.share {block.share.operator} {block.share.text}")
+        parts.append(f"g.share {block.share.operator} {quote_number(block.share.number)}")
     else:
         parts.append(f"not {_exists(block.table, block.on)}")
     if block.requires is not None and block.requires[1]:

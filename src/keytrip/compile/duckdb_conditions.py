@@ -5,7 +5,7 @@ from __future__ import annotations
 from sigma.types import SpecialChars
 
 from keytrip.compile.leaves import Absent, Compares, Equals, Leaf, Like, Matches, Named, Never, Present, SameAs, Within
-from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.sql import quote_name, quote_number, quote_text
 
 _ESCAPE = "!"
 _MARKS = {SpecialChars.WILDCARD_MULTI: "%", SpecialChars.WILDCARD_SINGLE: "_"}
@@ -39,7 +39,7 @@ def _test(leaf: Leaf) -> str:
             prefix = f"(?{''.join(flags)})" if flags else ""
             return f"regexp_matches({_text(of)}, {quote_text(prefix + text)})"
         case Compares(of, operator, number):
-            return f"{quote_name(of.name)} {operator} {number!r}"
+            return f"{quote_name(of.name)} {operator} {quote_number(number)}"
         case Within(of, network):
             low, high = network.network_address.packed.hex(), network.broadcast_address.packed.hex()
             return f"kt_hex{network.version}({quote_name(of.name)}) between '{low}' and '{high}'"

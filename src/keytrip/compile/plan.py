@@ -20,6 +20,9 @@ OPERATORS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<=", "eq": "=", "neq": "
 COUNTING = ("event_count", "value_count", "value_sum", "value_avg", "value_percentile", "value_median")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TIMESPAN = re.compile(r"(\d+)([smhdw])")
+_DIGITS = 12
+# A window has to end, and the history before it to begin, where the engines still have a date.
+_LONGEST = 100 * 366 * 86400
 # Windows of the unit `w` count from Monday 1970-01-05 (SEMANTICS section 3).
 _MONDAY = 4 * 86400
 _NUMBERS = ("DOUBLE", "BIGINT")
@@ -32,11 +35,6 @@ class Threshold:
 
     operator: str
     number: float
-
-    @property
-    def text(self) -> str:
-        """The number as every engine reads it."""
-        return repr(int(self.number)) if self.number == int(self.number) else repr(self.number)
 
 
 @dataclass(frozen=True)
@@ -205,9 +203,12 @@ def window_of(timespan: str) -> tuple[int, int]:
         ContentError: It is none of s m h d w.
     """
     match = _TIMESPAN.fullmatch(timespan)
-    if match is None or int(match[1]) == 0:
+    if match is None or len(match[1]) > _DIGITS or int(match[1]) == 0:
         raise ContentError(f"timespan {timespan!r} is refused", hint="a whole number and one of s m h d w")
-    return int(match[1]) * _SECONDS[match[2]], _MONDAY if match[2] == "w" else 0
+    seconds = int(match[1]) * _SECONDS[match[2]]
+    if seconds > _LONGEST:
+        raise ContentError(f"timespan {timespan!r} is refused", hint="at most a hundred years")
+    return seconds, _MONDAY if match[2] == "w" else 0
 
 
 def constants_of(attributes: Mapping[str, Any]) -> dict[str, float]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
@@ -56,13 +56,14 @@ def commands(out: Path, last: date = LAST_DAY) -> tuple[Command, ...]:
     )
 
 
-def run_demo(out: Path, say: Say, note: Say) -> int:
+def run_demo(out: Path, say: Say, note: Say, switches: tuple[str, ...] = ()) -> int:
     """Run the demo in the folder `out`; return 1 if a theft was missed or another key alarmed, else 0.
 
     Args:
         out: Folder for the logs, the store, the alerts and the page; made if it is not there.
         say: Takes each line of what the demo and its commands answer.
         note: Takes each line of what the commands say besides.
+        switches: Put behind each command, such as `--quiet`.
 
     Raises:
         DataError: A command failed.
@@ -72,7 +73,7 @@ def run_demo(out: Path, say: Say, note: Say) -> int:
     say(f"{DAYS} days of a gateway's logs, made up, are in {(out / 'logs').as_posix()}")
     typed = commands(out)
     for command in typed:
-        _run(command, say, note)
+        _run(replace(command, arguments=(*command.arguments, *switches)), say, note)
     alerts = [json.loads(line) for line in _alerts_file(out).read_text(encoding="utf-8").splitlines()]
     facts, snapshot = _facts(out)
     stories = {theft.key_id: theft.story for theft in stolen}
@@ -98,7 +99,12 @@ def _run(command: Command, say: Say, note: Say) -> None:
     say(f"$ {command}")
     # -P: a file `keytrip.py` in the working directory is not us
     typed = [sys.executable, "-P", "-m", "keytrip", *command.arguments]
-    environment = {**os.environ, "PYTHONIOENCODING": "utf-8"}
+    # the logs are of one month for ever: their baseline does not grow old
+    environment = {
+        **os.environ,
+        "PYTHONIOENCODING": "utf-8",
+        "KEYTRIP_NOW": f"{LAST_DAY + timedelta(days=1)}T00:00:00Z",
+    }
     done = subprocess.run(typed, capture_output=True, check=False, env=environment, stdin=subprocess.DEVNULL)
     complaints = done.stderr.decode("utf-8", "replace").splitlines()
     for line in complaints:

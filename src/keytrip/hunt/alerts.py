@@ -9,9 +9,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-import orjson
-
 from keytrip.compile.compiled import CompiledRule
+from keytrip.records.json_text import to_json
 
 _EVENT_MEMBERS = frozenset({"rule", "level"})
 
@@ -77,7 +76,7 @@ def number(value: Any) -> Any:
 
 def alert_id(rule_id: str, group: Sequence[Any], *more: Any) -> str:
     """Return the first 32 hex digits of SHA-256 over the rule's id, the group's values and the window's start."""
-    text = orjson.dumps([rule_id, list(group), *more], default=str)
+    text = to_json([rule_id, list(group), *more])
     return hashlib.sha256(text).hexdigest()[:32]
 
 
@@ -123,7 +122,7 @@ def plain_alerts(
     for row in rows:
         event = dict(zip(columns, row, strict=True))
         record = {k: v for k, v in sorted(event.items()) if v is not None and k not in _EVENT_MEMBERS}
-        text = orjson.dumps(record, default=str).decode()
+        text = to_json(record).decode()
         ordinal = seen[text] = seen.get(text, -1) + 1
         when = event["timestamp"]
         alerts.append(
@@ -150,4 +149,4 @@ def plain_alerts(
 
 def in_order(alerts: Iterable[Alert]) -> list[Alert]:
     """Sort by window, rule and group, so that the same records give the same bytes."""
-    return sorted(alerts, key=lambda a: (a.window_start, a.rule, orjson.dumps(dict(a.group), default=str), a.alert_id))
+    return sorted(alerts, key=lambda a: (a.window_start, a.rule, to_json(dict(a.group)), a.alert_id))

@@ -80,9 +80,11 @@ create or replace temp macro kt_hex6(s) as
        then array_to_string(list_transform(
          list_concat(list_concat(kt_head(s), list_transform(range(8 - kt_groups(s)), lambda i: '0')), kt_tail(s)),
          lambda g: lpad(g, 4, '0')), '') end;
+create or replace temp macro kt_last(s) as
+  case when substr(s, -2, 1) = '.' then 1 when substr(s, -3, 1) = '.' then 2 else 3 end;
 create or replace temp macro kt_net(s) as
   case when contains(s, ':') then case when kt_is_v6(s) then kt_net6(s) end
-       when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}') then regexp_extract(s, '^(.*)\.', 1) || '.0/24' end;
+       when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}') then left(s, strlen(s) - kt_last(s)) || '0/24' end;
 """
 SETUP = MACROS + _NETWORKS
 
@@ -95,6 +97,14 @@ def quote_name(name: str) -> str:
 def quote_text(text: str) -> str:
     """Return `text` as a SQL string literal."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def quote_number(number: float) -> str:
+    """Return a number as a SQL literal.
+
+    A fraction is a double: as a decimal, DuckDB would bring the other side to its scale, which large counts overflow.
+    """
+    return repr(int(number)) if number == int(number) else f"cast({number!r} as double)"
 
 
 def derived_sql(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -111,15 +112,25 @@ def parse_expression(text: str, constants: Mapping[str, float] | None = None, *,
     return found
 
 
+def _number(value: float) -> Number:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if not math.isfinite(number):
+        raise ContentError("a number that is not finite", hint="write one that a double holds")
+    return Number(number)
+
+
 def _convert(node: ast.AST, constants: Mapping[str, float], text: str) -> Expression:
     def inner(child: ast.AST) -> Expression:
         return _convert(child, constants, text)
 
     match node:
         case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-            return Number(float(value))
+            return _number(value)
         case ast.Name(id=name):
-            return Number(float(constants[name])) if name in constants else Column(name)
+            return _number(constants[name]) if name in constants else Column(name)
         case ast.UnaryOp(op=ast.USub(), operand=operand):
             return Negative(_arithmetic(inner(operand), text))
         case ast.UnaryOp(op=ast.Not(), operand=operand):

@@ -13,6 +13,8 @@ import yaml
 from keytrip.content import content_files
 from keytrip.errors import ContentError, Place
 
+# What PyYAML lets through where a scalar's text is not of the type that its looks or its tag say.
+_NO_VALUE = (ValueError, KeyError, AttributeError, OverflowError, TypeError)
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Values of one document. The largest rule of ours has under a thousand; a few lines of nested aliases make billions.
 LARGEST = 100_000
@@ -92,10 +94,10 @@ def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
         return list(_read(loader, path))
     except UnicodeDecodeError as error:
         raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
-    except (yaml.YAMLError, ValueError) as error:  # a date such as 2026-13-01 is a ValueError
+    except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
-        problem = getattr(error, "problem", None) or (str(error) if isinstance(error, ValueError) else "is no YAML")
+        problem = getattr(error, "problem", None) or "is no YAML"
         raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line), hint=_yaml_hint(problem)) from error
 
 
@@ -103,31 +105,77 @@ def _read(loader: Any, path: Path) -> Iterator[tuple[Document, yaml.Node]]:
     while loader.check_node():
         node = loader.get_node()
         place = Place(str(path), node.start_mark.line + 1)
+        value = _value(node, path)
         if _size(node, {}) > LARGEST:
-            hint = "write the values out, or fewer aliases (*name) of aliases"
-            raise ContentError(
-                f"has more than {LARGEST:,} values once its aliases are followed", place=place, hint=hint
-            )
-        value = loader.construct_document(node)
+            problem = f"has more than {LARGEST:,} values once its aliases are followed"
+            raise ContentError(problem, place=place, hint="write the values out, or fewer aliases (*name) of aliases")
         if not isinstance(value, dict):
             raise ContentError("is no rule: not a mapping", place=place)
         yield Document(value, path, node.start_mark.line + 1), node
 
 
 def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
-    """Return how many values a node has, counting an alias each time; one that holds itself has too many."""
-    if not isinstance(node, yaml.CollectionNode):
-        return 1
+    """Return how many values a node has, counting an alias each time that it is used."""
     if id(node) not in sizes:
-        sizes[id(node)] = LARGEST + 1  # what comes back to a node that is still being counted never ends
-        parts = node.value if isinstance(node, yaml.SequenceNode) else [part for pair in node.value for part in pair]
-        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in parts)
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in _parts(node))
     return sizes[id(node)]
 
 
 def _yaml_hint(problem: str) -> str:
     tab = "cannot start any token" in problem
     return "indent with spaces, not with tabs" if tab else "look there for a stray or missing character"
+
+
+def _value(node: yaml.Node, path: Path) -> Any:
+    """Return what a document holds.
+
+    Raises:
+        ContentError: A scalar looks like a number or a date and is none.
+    """
+    line = node.start_mark.line + 1
+    try:
+        if _holds_itself(node, frozenset(), set()):
+            raise ContentError("is no rule: an anchor holds itself", place=Place(str(path), line))
+        return yaml.constructor.SafeConstructor().construct_document(node)
+    except RecursionError as error:
+        raise ContentError("is no rule: nested too deeply", place=Place(str(path), line)) from error
+    except _NO_VALUE as error:
+        faulty = next((scalar for scalar in _scalars(node) if not _sound(scalar)), node)
+        problem = f"is no YAML: {str(faulty.value)[:60]!r} is no {faulty.tag.rpartition(':')[2]}"
+        place = Place(str(path), faulty.start_mark.line + 1)
+        raise ContentError(problem, place=place, hint="quote it, if it is a text") from error
+
+
+def _sound(scalar: yaml.ScalarNode) -> bool:
+    try:
+        yaml.constructor.SafeConstructor().construct_document(scalar)
+    except _NO_VALUE:
+        return False
+    return True
+
+
+def _parts(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _holds_itself(node: yaml.Node, above: frozenset[int], done: set[int]) -> bool:
+    """Whether an anchor makes a circle of a tree; a part that several anchors share is looked at once."""
+    if id(node) in above:
+        return True
+    if id(node) in done:
+        return False
+    found = any(_holds_itself(part, above | {id(node)}, done) for part in _parts(node))
+    done.add(id(node))
+    return found
+
+
+def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
+    if isinstance(node, yaml.ScalarNode):
+        yield node
+    for part in _parts(node):
+        yield from _scalars(part)
 
 
 def read_pack(folders: Iterable[Path]) -> Pack:

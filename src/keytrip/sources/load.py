@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Collection, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 from keytrip.errors import DataError, Place
 from keytrip.sources.convert import Prepared, Workshop, convert, told
+from keytrip.sources.lean import lacking
 from keytrip.sources.lines import LINE, Reject, reject
-from keytrip.sources.passes import CHUNK
+from keytrip.sources.passes import BASE
 from keytrip.sources.quick import quick
 from keytrip.sources.request import Request
-from keytrip.sources.select import BAD, FILE, FLAGS, REASON, batches, select_sql
+from keytrip.sources.select import BAD, FILE, FLAGS, MISSED, REASON, batches, select_sql
 from keytrip.sources.streams import unpack
 
 if TYPE_CHECKING:
@@ -28,8 +29,16 @@ _TRIAL = "kt_trial"
 _SHOWN = 1200
 
 
-def load(con: duckdb.DuckDBPyConnection, group: Sequence[InputFile], request: Request) -> list[Reject]:
-    """Make the table `kt_chunk` of the records of `group`; return what was none.
+@dataclass(frozen=True)
+class Loaded:
+    """What was no record, and which wanted columns the table lacks, since no record has them."""
+
+    rejects: list[Reject]
+    omitted: frozenset[str]
+
+
+def load(con: duckdb.DuckDBPyConnection, group: Sequence[InputFile], request: Request) -> Loaded:
+    """Make the table `kt_base` of the records of `group`.
 
     Raises:
         DataError: A file is not what its suffix says.
@@ -37,10 +46,17 @@ def load(con: duckdb.DuckDBPyConnection, group: Sequence[InputFile], request: Re
     with tempfile.TemporaryDirectory(dir=request.workshop.folder) as name:
         bench = replace(request.workshop, folder=Path(name))
         files: Sequence[Prepared] = [_prepared(file, bench) for file in group]
-        if not _tried(con, CHUNK, files, request):
+        omitted = lacking(files, request)
+        sound = _tried(con, BASE, files, request, omitted)
+        if sound and omitted and _missed(con):
+            omitted = frozenset()
+            sound = _tried(con, BASE, files, request)
+        if not sound:
+            omitted = frozenset()
             files = _sound(con, files, request, bench)
         rejects = [r for file in files for r in file.rejects]
-        return rejects + (_set_aside(con, files) if any(file.numbered for file in files) else [])
+        rejects += _set_aside(con, files) if any(file.numbered for file in files) else []
+        return Loaded(rejects, omitted)
 
 
 def _prepared(file: InputFile, bench: Workshop) -> Prepared:
@@ -48,17 +64,35 @@ def _prepared(file: InputFile, bench: Workshop) -> Prepared:
     return quick(plain, bench) or convert(plain, bench)
 
 
-def _insert(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Prepared], request: Request) -> None:
-    parts = (select_sql(batch, request.source, request.wanted) for batch in batches(files))
+def _insert(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    files: Sequence[Prepared],
+    request: Request,
+    omitted: Collection[str] = (),
+) -> None:
+    parts = (select_sql(batch, request.source, request.wanted, omitted) for batch in batches(files))
     con.execute(f"create or replace temp table {table} as {' union all by name '.join(parts)}")
 
 
-def _tried(con: duckdb.DuckDBPyConnection, table: str, files: Sequence[Prepared], request: Request) -> bool:
+def _missed(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a record has a column that was left out."""
+    row = con.execute(f"select count(*) from {BASE} where {FLAGS} & {MISSED} > 0").fetchone()
+    return bool(row and row[0])
+
+
+def _tried(
+    con: duckdb.DuckDBPyConnection,
+    table: str,
+    files: Sequence[Prepared],
+    request: Request,
+    omitted: Collection[str] = (),
+) -> bool:
     """Insert; return whether DuckDB could read it all, and each record without a line number is sound."""
     import duckdb
 
     try:
-        _insert(con, table, files, request)
+        _insert(con, table, files, request, omitted)
     except duckdb.Error as error:
         _raise_unless_of_data(error)
         return False
@@ -87,11 +121,11 @@ def _raise_unless_of_data(error: duckdb.Error) -> None:
 def _sound(
     con: duckdb.DuckDBPyConnection, files: Sequence[Prepared], request: Request, bench: Workshop
 ) -> Sequence[Prepared]:
-    """Fill the chunk after all: only what is faulty is converted; return the files as they were read then."""
+    """Fill the table after all: only what is faulty is converted; return the files as they were read then."""
     files = [file if _is_sound(con, file, files, request) else _converted(con, file, request, bench) for file in files]
-    if not _tried(con, CHUNK, files, request):
+    if not _tried(con, BASE, files, request):
         files = [file if _tried(con, _TRIAL, [file], request) else _anew(con, file, request, bench) for file in files]
-        _insert(con, CHUNK, files, request)
+        _insert(con, BASE, files, request)
     con.execute(f"drop table if exists {_TRIAL}")
     return files
 
@@ -129,9 +163,9 @@ def _why(con: duckdb.DuckDBPyConnection, file: Prepared, request: Request) -> st
 
 
 def _set_aside(con: duckdb.DuckDBPyConnection, files: Sequence[Prepared]) -> list[Reject]:
-    rows = con.execute(f"select {FILE}, {LINE}, {REASON} from {CHUNK} where {REASON} is not null").fetchall()
+    rows = con.execute(f"select {FILE}, {LINE}, {REASON} from {BASE} where {REASON} is not null").fetchall()
     if rows:
-        con.execute(f"delete from {CHUNK} where {REASON} is not null")
+        con.execute(f"delete from {BASE} where {REASON} is not null")
     found: list[Reject] = []
     for number, group in groupby(sorted(rows), key=itemgetter(0)):
         reasons = {line: reason for _, line, reason in group}

@@ -15,7 +15,8 @@ from keytrip.sources.select import COLON, FLAGS, SECRETS, UNPRICED
 if TYPE_CHECKING:
     import duckdb
 
-CHUNK = "kt_chunk"
+# The records of a chunk as they were read; `kt_chunk` shows them with every wanted column.
+BASE, CHUNK = "kt_base", "kt_chunk"
 _BATCH = 50_000
 _TEXTS = ("key_label", "project", "user", "model", "model_raw", "endpoint", "user_agent")
 _PRICES = {
@@ -46,13 +47,13 @@ def _fill(
 
 def _replace(con: duckdb.DuckDBPyConnection, column: str, changed: Iterable[tuple[str, str]]) -> None:
     _fill(con, "kt_map", {"old": "varchar", "new": "varchar"}, changed)
-    con.execute(f"update {CHUNK} set {column} = m.new from kt_map m where {CHUNK}.{column} = m.old")
+    con.execute(f"update {BASE} set {column} = m.new from kt_map m where {BASE}.{column} = m.old")
     con.execute("drop table kt_map")
 
 
 def hide_keys(con: duckdb.DuckDBPyConnection, key: Callable[[], bytes]) -> None:
     """Put a pseudonym in place of each key in clear."""
-    rows = con.execute(f"select distinct key_id from {CHUNK} where {FLAGS} & {SECRETS} = {SECRETS}").fetchall()
+    rows = con.execute(f"select distinct key_id from {BASE} where {FLAGS} & {SECRETS} = {SECRETS}").fetchall()
     secret = key()
     _replace(con, "key_id", ((text, pseudonym(secret_in(text), secret)) for (text,) in rows))
 
@@ -61,7 +62,7 @@ def hide_in_texts(con: duckdb.DuckDBPyConnection, columns: Collection[str]) -> N
     """Cut keys in clear out of the other texts that people fill in."""
     for column in (quote_name(name) for name in _TEXTS if name in columns):
         rows = con.execute(
-            f"select distinct {column} from {CHUNK} where strlen({column}) >= ? and regexp_matches({column}, ?)",
+            f"select distinct {column} from {BASE} where strlen({column}) >= ? and regexp_matches({column}, ?)",
             [SHORTEST_WITHIN, WITHIN],
         ).fetchall()
         changed = [(text, new) for (text,) in rows if (new := hide_within(text)) != text]
@@ -71,7 +72,7 @@ def hide_in_texts(con: duckdb.DuckDBPyConnection, columns: Collection[str]) -> N
 
 def normalise_addresses(con: duckdb.DuckDBPyConnection) -> None:
     """Write IPv6 addresses as RFC 5952 and IPv4-mapped ones as IPv4."""
-    rows = con.execute(f"select distinct source_ip from {CHUNK} where contains(source_ip, ':')").fetchall()
+    rows = con.execute(f"select distinct source_ip from {BASE} where contains(source_ip, ':')").fetchall()
     changed = [(text, new) for (text,) in rows if (new := normal_address(text)) != text]
     if changed:
         _replace(con, "source_ip", changed)
@@ -80,9 +81,9 @@ def normalise_addresses(con: duckdb.DuckDBPyConnection) -> None:
 def price(con: duckdb.DuckDBPyConnection, columns: Collection[str]) -> None:
     """Fill list prices, and the costs that the log lacks; `cost_source` says which is which."""
     if "cost_source" in columns:
-        con.execute(f"update {CHUNK} set cost_source = 'reported' where cost_usd is not null")
+        con.execute(f"update {BASE} set cost_source = 'reported' where cost_usd is not null")
     wanted = con.execute(
-        f"select distinct provider, model, cast(timestamp as date) from {CHUNK} where model is not null "
+        f"select distinct provider, model, cast(timestamp as date) from {BASE} where model is not null "
         "and timestamp is not null"
     ).fetchall()
     rows = ((p.provider, p.model, p.day, p.input, p.cached, p.output, p.list_price) for p in prices_of(wanted))
@@ -94,20 +95,20 @@ def price(con: duckdb.DuckDBPyConnection, columns: Collection[str]) -> None:
         "cost_source": f"coalesce(cost_source, case when {cost} is not null then 'priced' end)",
     }
     con.execute(
-        f"update {CHUNK} set {', '.join(f'{name} = {sql}' for name, sql in values.items() if name in columns)} "
-        f"from kt_prices p where {CHUNK}.model = p.model "
-        f"and {CHUNK}.provider is not distinct from p.provider and cast({CHUNK}.timestamp as date) = p.day"
+        f"update {BASE} set {', '.join(f'{name} = {sql}' for name, sql in values.items() if name in columns)} "
+        f"from kt_prices p where {BASE}.model = p.model "
+        f"and {BASE}.provider is not distinct from p.provider and cast({BASE}.timestamp as date) = p.day"
     )
     con.execute("drop table kt_prices")
 
 
 def finish(con: duckdb.DuckDBPyConnection, columns: Collection[str], key: Callable[[], bytes]) -> int:
-    """Run the passes that the chunk's flags ask for; return those flags."""
-    (flags,) = con.execute(f"select coalesce(bit_or({FLAGS}), 0) from {CHUNK}").fetchone() or (0,)
+    """Run the passes that the chunk's flags ask for over `columns` of it; return those flags."""
+    (flags,) = con.execute(f"select coalesce(bit_or({FLAGS}), 0) from {BASE}").fetchone() or (0,)
     if flags & SECRETS:
         hide_keys(con, key)
     hide_in_texts(con, columns)
-    if flags & COLON:
+    if flags & COLON and "source_ip" in columns:
         normalise_addresses(con)
     if flags & UNPRICED:
         price(con, columns)

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 from keytrip.records.sql import SETUP
 from keytrip.sources.files import InputFile
+from keytrip.sources.lean import view_sql
 from keytrip.sources.lines import Reject
 from keytrip.sources.load import load
-from keytrip.sources.passes import CHUNK, finish
+from keytrip.sources.passes import BASE, CHUNK, finish
 from keytrip.sources.request import PRICING, Chunk, Report, Request
 from keytrip.sources.select import IDENTIFIED
 
@@ -36,8 +37,11 @@ def chunks(
     """
     con.execute(SETUP)
     for group in _groups(files, request.chunk_bytes):
-        report.rejects += load(con, group, request)
-        flags = finish(con, request.wanted, request.hmac_key)
+        loaded = load(con, group, request)
+        report.rejects += loaded.rejects
+        flags = finish(con, request.wanted - loaded.omitted, request.hmac_key)
+        view = view_sql(BASE, request.source, request.wanted, loaded.omitted)
+        con.execute(f"create or replace temp view {CHUNK} as {view}")
         records, undated = con.execute(
             f"select count(*), count(*) filter (timestamp is null) from {CHUNK}"
         ).fetchone() or (0, 0)
@@ -45,7 +49,7 @@ def chunks(
         report.undated += undated
         report.files += len(group)
         yield Chunk(tuple(group), records, bool(flags & IDENTIFIED))
-        con.execute(f"drop table {CHUNK}")  # before the next is made, or memory would hold both
+        con.execute(f"drop table {BASE}")  # before the next is made, or memory would hold both
         request.tick(sum(file.size for file in group))
 
 

@@ -20,11 +20,13 @@ ALWAYS = ("timestamp", "key_id", "request_id")
 FLAGS = "kt_flags"
 FILE = "kt_file"
 REASON = "kt_reason"
-BAD, COLON, SECRETS, UNPRICED, IDENTIFIED = 1, 2, 4, 8, 16
+BAD, COLON, SECRETS, UNPRICED, IDENTIFIED, MISSED = 1, 2, 4, 8, 16, 32
 # DuckDB's least: each thread takes a buffer of twice as much, so more is asked for only where a line needs it.
 _OBJECT_BYTES = 2**24
 _FAULTS = {"int": "is no whole number of 64 bits", "double": "is no finite number"}
 _SMALLEST = "(-9223372036854775808)"
+# DuckDB's number of a file within the list of one read.
+_INDEX = "file_index"
 
 
 def relation(files: Sequence[Prepared], source: Source) -> str:
@@ -34,7 +36,9 @@ def relation(files: Sequence[Prepared], source: Source) -> str:
     else:
         raw = _csv(files[0], source) if files[0].form == "csv" else _parquet(files[0], source)
     lets = ", ".join(f"{sql} as {quote_name(name)}" for name, sql in source.lets.items())
-    return f"(select *, {lets} from {raw})" if lets else raw
+    # DuckDB's * leaves out the columns that it adds itself
+    index = f"{_INDEX}, " if len(files) > 1 else ""
+    return f"(select *, {index}{lets} from {raw})" if lets else raw
 
 
 def _literal(path: Path) -> str:
@@ -52,7 +56,7 @@ def _json(files: Sequence[Prepared], source: Source) -> str:
     columns = ", ".join(f"{quote_name(name)}: {quote_text(kind)}" for name, kind in types.items())
     form = "newline_delimited" if files[0].form == "ndjson" else "array"
     return (
-        f"read_json([{paths}], format = '{form}', filename = true, compression = 'none', "
+        f"read_json([{paths}], format = '{form}', compression = 'none', "
         f"maximum_object_size = {_object_bytes(files)}, columns = {{{columns}}})"
     )
 
@@ -143,7 +147,7 @@ def reason_sql(source: Source) -> str:
     return f"case {' '.join(cases)} when {nothing} then 'has neither a time nor a key' end"
 
 
-def _flags(source: Source, columns: Collection[str], *, typed: bool) -> str:
+def _flags(source: Source, columns: Collection[str], omitted: Collection[str], *, typed: bool) -> str:
     key = source.fields["key_id"]
     # DuckDB evaluates a CASE's later branches only where the earlier ones did not hold, an OR's all the same
     bads = _typed_bads(source) if typed else [b for name in usage().fields if (b := _bad(name, source))]
@@ -161,6 +165,8 @@ def _flags(source: Source, columns: Collection[str], *, typed: bool) -> str:
         parts.append(f"{UNPRICED}")
     if "request_id" in source.fields:
         parts.append(f"case when {source.fields['request_id']} is not null then {IDENTIFIED} else 0 end")
+    if missed := [f"{source.fields[name]} is not null" for name in sorted(omitted) if name in source.fields]:
+        parts.append(f"case when {' or '.join(missed)} then {MISSED} else 0 end")
     return f"cast({' + '.join(parts)} as utinyint)"
 
 
@@ -188,30 +194,33 @@ def _is_number(sql: str, source: Source) -> bool:
     return source.members.get(sql.strip('"'), "VARCHAR") != "VARCHAR"
 
 
-def select_sql(files: Sequence[tuple[int, Prepared]], source: Source, columns: Collection[str]) -> str:
+def select_sql(
+    files: Sequence[tuple[int, Prepared]], source: Source, columns: Collection[str], omitted: Collection[str] = ()
+) -> str:
     """Return the SELECT that reads files into canonical columns, the file's number, and the flag column.
 
     Args:
         files: (number, file); several only if all are quick NDJSON.
         source: How to map them.
         columns: Canonical fields wanted; those of ALWAYS come besides.
+        omitted: Of these, what is left out; a flag says where a record has it all the same.
     """
     first = files[0][1]
-    wanted = [name for name in usage().fields if name in columns or name in ALWAYS]
+    wanted = [name for name in usage().fields if name in {*columns, *ALWAYS} - {*omitted}]
     typed = typed_form(first)
     parts = [f"{column_sql(name, source, typed=typed)} as {quote_name(name)}" for name in wanted]
-    parts.append(f"cast({_number(files)} as usmallint) as {FILE}")
-    parts.append(f"{_flags(source, columns, typed=typed)} as {FLAGS}")
+    parts.append(f"cast({_number([n for n, _ in files])} as usmallint) as {FILE}")
+    parts.append(f"{_flags(source, columns, omitted, typed=typed)} as {FLAGS}")
     if first.numbered:
         parts += [LINE, f"{reason_sql(source)} as {REASON}"]
     return f"select {', '.join(parts)} from {relation([p for _, p in files], source)}"
 
 
-def _number(files: Sequence[tuple[int, Prepared]]) -> str:
-    if len(files) == 1:
-        return str(files[0][0])
-    paths = ", ".join(quote_text(str(p.path)) for _, p in files)
-    return f"([{', '.join(str(n) for n, _ in files)}])[list_position([{paths}], filename)]"
+def _number(numbers: Sequence[int]) -> str:
+    if len(numbers) == 1:
+        return str(numbers[0])
+    together = numbers[-1] - numbers[0] == len(numbers) - 1
+    return f"{_INDEX} + {numbers[0]}" if together else f"({list(numbers)})[cast({_INDEX} as bigint) + 1]"
 
 
 def batches(files: Sequence[Prepared]) -> list[list[tuple[int, Prepared]]]:

@@ -4,7 +4,7 @@ with events as (
   from usage
   where timestamp is not null and ("cost_usd" is not null)
 ), groups as (
-  select window_start, round(cast(sum(cast("cost_usd" as decimal(38, 15))) as double), 9) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  select window_start, round(case when list("cost_usd" * 2.3283064365386963e-10) filter (abs("cost_usd") >= 1e15) is null then cast(sum(try_cast("cost_usd" as decimal(30, 15))) as double) else greatest(least(list_aggregate(list_sort(list_append(list("cost_usd" * 2.3283064365386963e-10) filter (abs("cost_usd") >= 1e15), coalesce(cast(sum(try_cast("cost_usd" as decimal(30, 15))) as double), 0) * 2.3283064365386963e-10)), 'fsum') * 4294967296.0, 1.7976931348623157e308), -1.7976931348623157e308) end, 9) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
   from events
   group by window_start
 )

@@ -11,5 +11,5 @@ with events as (
 select g."key_id", g.window_start, g.window_start + to_seconds(86400) as window_end, g.value, g.share, g.events, g.first_seen, g.last_seen, 'reference_off_hours_usage' as rule, 'medium' as level
 from groups g
 where g.value >= 1
-  and g.share > 0.3
+  and g.share > cast(0.3 as double)
   and exists (select 1 from "key_active_hours" m where m."key_id" = g."key_id")
