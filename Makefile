@@ -13,7 +13,7 @@ CANDIDATES := python3 python3.13 python3.12 python3.11 python
 NEW_ENOUGH := -c 'import sys, venv; sys.exit(sys.version_info < (3, 11))'
 PYTHON ?= $(shell for p in $(CANDIDATES); do $$p $(NEW_ENOUGH) 2>/dev/null && echo $$p && break; done)
 # Scripts that write a tracked file, and say with --check whether it is still what they would write.
-GENERATORS := scripts/fields_page.py
+GENERATORS := scripts/fields_page.py scripts/rule_schema.py
 PEERS ?= ../shared/peers
 DATA ?= bench-data
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from keytrip.errors import UsageError
 
+# What `keytrip new` leaves for a person to write begins with this.
+HOLE = "FILL IN"
 FOLDERS = ("rules", "baselines", "pipelines", "exporters")
 
 

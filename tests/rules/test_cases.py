@@ -107,20 +107,22 @@ def test_a_number_expects_that_many_alerts() -> None:
     assert "expected 2 alerts, got 1" in results[3].report
 
 
-def test_a_failure_shows_events_rows_and_groups() -> None:
-    """The report holds all that is needed to see why, down to the value that was compared."""
+def test_a_failure_shows_events_rows_and_what_did_not_hold() -> None:
+    """The report holds all that is needed to see why, down to the two numbers that were compared."""
     (result,) = tried(case("five is not above five", events=[{**EVENT, "request_count": 5}]))
-    lines = result.report.splitlines()
-    assert lines[0] == "made.yml:1: made: test 'five is not above five': expected an alert, got none"
-    assert lines[1:5] == [
+    window = "window_start=2026-11-19 00:00:00, window_end=2026-11-20 00:00:00"
+    seen = "first_seen=2026-11-19 10:00:00, last_seen=2026-11-19 10:00:00"
+    assert result.report.splitlines() == [
+        "made.yml:1: made: test 'five is not above five': expected an alert, got none",
         "  usage records:",
-        "    timestamp=2026-11-19T10:00:00Z, key_id=key_a, request_count=5",
+        "    1: timestamp=2026-11-19T10:00:00Z, key_id=key_a, request_count=5",
         "  key_requests_daily:",
         "    key_id=key_a, mean=5",
+        "  made_events matches event 1",
+        f"  key_id=key_a, {window}, value=5, events=1, {seen}, baseline_mean=5.0",
+        "    does not hold: value > mean (5 > 5)",
+        "    holds: value > 2.5 (value is 5)",
     ]
-    assert lines[5] == "  groups before the last filter:"
-    assert "value=5" in lines[6]
-    assert "baseline_mean=5.0" in lines[6]
 
 
 def test_the_static_floor_keeps_its_fraction() -> None:

@@ -53,9 +53,10 @@ def _root(
 def _register() -> None:
     if app.registered_commands:
         return
-    from keytrip.cli import baseline, content, data, deploy
+    from keytrip.cli import baseline, content, data, deploy, new
 
     content.register(app)
+    new.register(app)
     data.register(app)
     app.add_typer(baseline.app, name="baseline", rich_help_panel="Data")
     deploy.register(app)

@@ -9,6 +9,7 @@ import typer
 
 from keytrip.cli import options as opt
 from keytrip.cli.output import Format, harmless, note, show, write
+from keytrip.cli.problems import ProblemFormat, show_problems
 
 _PANEL = "Content"
 
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
     app.command("check", rich_help_panel=_PANEL)(check)
     app.command("test", rich_help_panel=_PANEL)(test)
     app.command("compile", rich_help_panel=_PANEL)(compile_)
+    app.command("coverage", rich_help_panel=_PANEL)(coverage)
 
 
 RuleNames = Annotated[list[str] | None, typer.Argument(help="Rule names or patterns; all if left out.")]
@@ -76,30 +78,28 @@ def _in_full(document: Any) -> str:
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; else all of our content.")] = None,
     pack: opt.Packs = None,
-    form: opt.FormatOption = Format.table,
+    form: Annotated[
+        ProblemFormat, typer.Option("--format", "-f", help="table, json (one object a line), csv, sarif or github.")
+    ] = ProblemFormat.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Find every problem in rules, baselines, pipelines and exporters: `path:line: rule: problem; what to write`.
 
+    A file that is broken hides nothing of another. `sarif` is for code scanning, `github` annotates a pull request.
+    Exits 1 if there is a problem.
+
     \b
     Examples:
       keytrip check
-      keytrip check --pack mypack --format json
+      keytrip check --pack mypack --format sarif
     """
     from keytrip.compile.check import check_content, in_order
     from keytrip.export.check import check_destinations
 
     where = tuple(pack or ()), tuple(paths or ())
     problems = in_order([*check_content(*where), *check_destinations(*where)])
-    if form is Format.table:
-        write("".join(f"{harmless(p)}\n" for p in problems))
-    else:
-        rows = [
-            {"path": p.place.path, "line": p.place.line, "rule": p.place.rule, "problem": p.message, "hint": p.hint}
-            for p in problems
-        ]
-        show(rows, ("path", "line", "rule", "problem", "hint"), form)
+    show_problems(problems, form)
     note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", quiet=quiet)
     return int(bool(problems))
 
@@ -107,21 +107,33 @@ def check(
 def test(
     names: RuleNames = None,
     pack: opt.Packs = None,
+    watch: Annotated[bool, typer.Option("--watch", "-w", help="Run again on each save, until interrupted.")] = False,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
     """Run the rules' own cases in DuckDB.
 
+    Of a case that fails it shows the events and baseline rows, which events matched, what was computed, and which
+    conditions did not hold. Exits 1 if a case fails.
+
     \b
     Examples:
       keytrip test
-      keytrip test 'reference_*'
+      keytrip test 'reference_*' --format json
     """
+    packs = tuple(pack or ())
+    if watch:
+        from keytrip.cli.watch import again
+
+        return again(packs, lambda: _tested(names, packs, form, quiet))
+    return _tested(names, packs, form, quiet)
+
+
+def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format, quiet: bool) -> int:
     from keytrip.hunt.casetest import run_cases
     from keytrip.rules.load import with_bases
 
-    packs = tuple(pack or ())
     chosen, documents = _chosen(names, None, None, packs, loud=True)
     results = run_cases(list(with_bases(chosen, documents)), packs)
     failed = [r for r in results if not r.passed]
@@ -129,7 +141,7 @@ def test(
         rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.report} for r in results]
         show(rows, ("rule", "case", "passed", "detail"), form)
     else:
-        write("".join(f"{r.report}\n" for r in failed))
+        write("".join(f"{line}\n" for r in failed for line in map(harmless, r.report.splitlines())))
     note(f"{len(results) - len(failed)} cases passed, {len(failed)} failed", quiet=quiet)
     return int(bool(failed))
 
@@ -168,3 +180,45 @@ def compile_(
             if not r.text:
                 note(f"{r.rule} refused: {r.reason}")
     return int(any(not r.text for r in results))
+
+
+_STYLES = {"yes": "green", "partly": "yellow", "no": "bold red"}
+
+
+def coverage(
+    names: RuleNames = None,
+    source: Annotated[list[str] | None, typer.Option("--source", "-s", help="This source only; repeatable.")] = None,
+    target: Annotated[list[str] | None, typer.Option("--target", "-t", help="This target only; repeatable.")] = None,
+    tag: Tags = None,
+    pack: opt.Packs = None,
+    form: opt.FormatOption = Format.table,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> int:
+    """Show which rules work with which sources on which targets, and the reason for each hole.
+
+    A source covers a rule if its records can carry every field without which the rule cannot fire (partly: only some
+    forms of the log have it), a target if the rule compiles for it. The table has a column for each source and target,
+    and the holes below it; json and csv have a row for each rule with each source on each target.
+
+    \b
+    Examples:
+      keytrip coverage
+      keytrip coverage 'key_*' --source nginx_egress --format json
+    """
+    from keytrip.compile.coverage import coverage as covered
+    from keytrip.sources import source_named
+
+    packs = tuple(pack or ())
+    chosen, documents = _chosen(names, tag, None, packs, loud=True)
+    found = covered(chosen, documents, packs, [source_named(name).name for name in source or ()], target or ())
+    if form is not Format.table:
+        cells = [vars(cell) for coverage in found for cell in coverage.cells]
+        show(cells, ("rule", "level", "source", "target", "covered", "reason"), form)
+        return 0
+    sides = [(coverage, {**coverage.sources, **coverage.targets}) for coverage in found]
+    rows = [{"rule": c.rule.name, "level": c.rule.level, **{n: s.covered for n, s in by.items()}} for c, by in sides]
+    show(rows, tuple(rows[0]) if rows else (), form, styles=_STYLES)
+    holes = ((c.rule.name, name, side) for c, by in sides for name, side in by.items() if side.reason)
+    write("".join(f"{rule}, {name}: {harmless(side.reason)}\n" for rule, name, side in holes))
+    return 0

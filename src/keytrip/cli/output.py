@@ -51,14 +51,29 @@ def csv_cell(value: Any) -> Any:
     return f"'{harmless(value)}" if value.startswith(_FORMULA) else harmless(value)
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: Format, title: str = "") -> None:
-    """Write rows to standard output as a table, NDJSON or CSV (the latter two with every member)."""
+def show(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    form: Format,
+    title: str = "",
+    *,
+    styles: Mapping[str, str] | None = None,
+) -> None:
+    """Write rows to standard output as a table, NDJSON or CSV (the latter two with every member).
+
+    Args:
+        rows: What to write.
+        columns: The members that a table has, in order; a CSV's header.
+        form: How.
+        title: Above a table that a person sees.
+        styles: Text of a cell -> rich's style for it, where a person sees it.
+    """
     if form is Format.json:
         write("".join(json_line(row) + "\n" for row in rows))
     elif form is Format.csv:
         write(_csv(rows, columns))
     else:
-        _table(rows, columns, title)
+        _table(rows, columns, title, styles or {})
 
 
 def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
@@ -69,7 +84,7 @@ def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str) -> None:
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, styles: Mapping[str, str]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -80,7 +95,8 @@ def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str
     for name in columns:
         table.add_column(name, overflow="fold", no_wrap=not person)
     for row in rows:
-        cells = [Text(harmless(_cell(row.get(name)))) for name in columns]
+        texts = [harmless(_cell(row.get(name))) for name in columns]
+        cells = [Text(text, style=styles.get(text, "") if person else "") for text in texts]
         table.add_row(*cells, style=_style(row) if person else None)
     plain = not person or bool(os.environ.get("NO_COLOR"))
     console = Console(file=sys.stdout, width=None if person else _WIDE, no_color=plain, force_terminal=person)

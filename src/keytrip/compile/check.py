@@ -10,12 +10,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from keytrip.baselines.kinds import Job
-from keytrip.compile import check_parts, check_rule, check_sigma
+from keytrip.compile import check_parts, check_rule, check_sigma, check_source, check_yaml
 from keytrip.compile.check_files import Files, find_files, unread
-from keytrip.compile.problems import Problem, Subject, read_marks
-from keytrip.content import content_root
+from keytrip.compile.problems import Problem, Subject, marks_of, of_kind
+from keytrip.content import HOLE, content_root
 from keytrip.errors import ContentError
-from keytrip.rules.load import Document, alerting, layered, read_documents, with_bases
+from keytrip.rules.load import Document, alerting, layered, read_nodes, with_bases
 from keytrip.rules.shape import check_shape
 
 __all__ = ["Problem", "check_content", "in_order", "read_subjects"]
@@ -32,23 +32,25 @@ def check_content(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -> Ite
         UsageError: A path or pack is not there.
     """
     files = find_files(packs, paths)
-    problems = list(unread(files))
+    problems = [*of_kind("file", unread(files))]
     jobs, broken = _jobs(files, problems)
     texts = [path for kind in ("rules", "pipelines", "packs") for path in files.all[kind]]
     subjects = {path: read_subjects(path, problems) for path in texts}
+    for path in files.of("sources"):
+        problems += of_kind("source", check_source.source(path))
     pipelines = {p for p in subjects if p in files.all["pipelines"] or _is_pipeline(subjects[p])}
     rules = [s for path in files.all["rules"] if path not in pipelines for s in subjects[path]]
     effective = layered(subject.document for subject in rules)
     for path in pipelines:
-        problems += [p for subject in subjects[path] for p in check_parts.pipeline(subject)]
+        problems += [p for subject in subjects[path] for p in of_kind("pipeline", check_parts.pipeline(subject))]
     for path in files.all["packs"]:
-        problems += [p for subject in subjects[path] for p in check_parts.pack(subject, effective)]
+        problems += [p for subject in subjects[path] for p in of_kind("pack", check_parts.pack(subject, effective))]
     with _sound(files.packs, broken) as sound:
         # bases first: they know the lines of what the rules that build on them stumble over
         by_base = sorted(rules, key=lambda subject: bool(subject.document.references))
         wanted = [subject for subject in by_base if files.wanted(subject.document.path)]
         problems += [p for subject in wanted for p in _rule_problems(subject, effective, jobs, sound)]
-    problems += _repeated(rules, files)
+    problems += of_kind("duplicate", _repeated(rules, files))
     yield from in_order(problem for problem in problems if files.wanted(Path(str(problem.place.path))))
 
 
@@ -67,16 +69,17 @@ def _shown(path: Path) -> str:
 def read_subjects(path: Path, problems: list[Problem]) -> list[Subject]:
     """Return a YAML file's documents, and add what is wrong with it as YAML to `problems`."""
     try:
-        documents = read_documents(path)
+        found = read_nodes(path)
     except ContentError as error:
-        hint = error.hint or "look there for a stray or missing character"
-        problems.append(Problem(error.place, error.message, hint))
+        problems.append(Problem(error.place, error.message, error.hint, "yaml"))
         return []
-    subjects = [
-        Subject(document, marks, document.name if path.name != "pack.yml" else None)
-        for document, marks in zip(documents, read_marks(path), strict=True)
-    ]
-    problems += [problem for subject in subjects for problem in subject.repeats()]
+    subjects = []
+    for document, node in found:
+        name = document.name if path.name != "pack.yml" else None
+        subject = Subject(document, marks_of(node), name, check_yaml.holes(node))
+        problems += of_kind("hole", subject.unfilled())
+        problems += of_kind("yaml", [*subject.repeats(), *check_yaml.traps(subject, node)])
+        subjects.append(subject)
     return subjects
 
 
@@ -90,7 +93,7 @@ def _jobs(files: Files, problems: list[Problem]) -> tuple[dict[str, Job], frozen
     broken: set[Path] = set()
     for path in files.all["baselines"]:
         job, found = check_parts.job_of(path)
-        problems += found
+        problems += of_kind("job", found)
         if job is None:
             broken.add(path)
         else:
@@ -129,16 +132,19 @@ def _rule_problems(
     lost = [n for n, name in enumerate(document.references) if not _is_there(name, context)]
     for number in lost:
         message = f"refers to {document.references[number]!r}, which is not there"
-        yield subject.problem(message, "correlation", "rules", number, hint="name a rule of this file or folder")
+        said = subject.problem(message, "correlation", "rules", number, hint="name a rule of this file or folder")
+        yield replace(said, kind="reference")
     bases = [] if lost else _bases(document, context)
     names = {d.name for d in alerting(context)}
     rule = check_rule.Rule(subject, document.name in names, bases, jobs)
-    faults = check_rule.structure(rule)
+    faults = [fault for fault in check_rule.structure(rule) if fault.steps not in subject.holes]
     yield from (fault.problem for fault in faults)
+    if subject.holes:
+        return
     yield from check_rule.kind(rule)
     yield from check_rule.alerts(rule)
     if not any(fault.steps[0] == "tests" for fault in faults):
-        yield from check_rule.tests(rule)
+        yield from of_kind("case", check_rule.tests(rule))
     if lost or not all(check_rule.compiles_despite(fault) for fault in faults):
         return
     try:
@@ -146,12 +152,16 @@ def _rule_problems(
     except ContentError as error:
         yield Problem(error.place, error.message, error.hint)
         return
-    for check in check_rule.CHECKS:
-        yield from check(rule)
+    readable = all(check_rule.is_readable(base) for base in bases)
+    for about, check in check_rule.CHECKS:
+        yield from of_kind(about, check(rule))
+    if "filter" in document.data:
+        yield from of_kind("sigma", check_sigma.filtered(subject, context))
+        return
     if packs is not None:
-        yield from check_sigma.blocks(subject, packs)
-    if packs is not None or "baseline" not in document.data:
-        yield from check_sigma.readers(document, bases, context, packs or ())
+        yield from of_kind("baseline", check_sigma.blocks(subject, packs))
+    if readable and (packs is not None or "baseline" not in document.data):
+        yield from of_kind("sigma", check_sigma.readers(document, bases, context, packs or ()))
 
 
 def _is_there(name: str, documents: Sequence[Document]) -> bool:
@@ -173,7 +183,12 @@ def _repeated(subjects: Sequence[Subject], files: Files) -> Iterator[Problem]:
         for member in ("id", "name", "title"):
             value = str(document.data.get(member) or "")
             other = seen.get((member, value.lower()), subject)
-            if value and other is not subject and not _replaces(document, other.document, files):
+            if (
+                value
+                and other is not subject
+                and not value.startswith(HOLE)
+                and not _replaces(document, other.document, files)
+            ):
                 place = f"{_shown(other.document.path)}:{other.marks.line(member)}"
                 yield subject.problem(f"{member} {value!r} is used twice", member, hint=f"it is also in {place}")
             seen[member, value.lower()] = subject

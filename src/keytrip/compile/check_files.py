@@ -6,12 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import keytrip.sources
 from keytrip.compile.problems import Problem
 from keytrip.content import FOLDERS, content_files, content_root
 from keytrip.errors import Place, UsageError
 
 _SUFFIXES = {"rules": ".yml", "baselines": ".py", "pipelines": ".yml", "exporters": "manifest.yml"}
 PACK_FILE = "pack.yml"
+_SOURCES = Path(keytrip.sources.__file__).parent
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class Files:
 
     Attributes:
         packs: User packs: those that were given, and named folders that are laid out as one.
-        all: Kind (a content folder's name, or `packs`) -> every file that has a say, ours first.
+        all: Kind (a content folder's name, `packs` or `sources`) -> every file that has a say, ours first.
         paths: Files and folders that problems are wanted of; none: of everything.
     """
 
@@ -57,6 +59,7 @@ def find_files(packs: Sequence[Path], paths: Sequence[Path]) -> Files:
             raise UsageError(f"{path}: no such file or folder", hint="name rule files, or folders of content")
     layers = tuple(dict.fromkeys((*packs, *(path for path in paths if _is_pack(path)))))
     found = {kind: content_files(kind, suffix, layers) for kind, suffix in _SUFFIXES.items()}
+    found["sources"] = [p for p in sorted(_SOURCES.glob("*.py")) if declares_source(p)] if _is_checkout() else []
     found["packs"] = [root / PACK_FILE for root in layers if (root / PACK_FILE).is_file()]
     known = {path.resolve() for group in found.values() for path in group}
     named = [file for path in paths for file in _below(path)]
@@ -89,8 +92,17 @@ def _kind(path: Path) -> str:
     if path.name == "manifest.yml":
         return "exporters"
     if path.suffix == ".py":
-        return "baselines"
+        return "sources" if declares_source(path) else "baselines"
     return "pipelines" if "pipelines" in path.resolve().parts[:-1] else "rules"
+
+
+def _is_checkout() -> bool:
+    return _SOURCES.is_relative_to(content_root())
+
+
+def declares_source(path: Path) -> bool:
+    """Return whether a module of Python declares a log source, and no baseline job."""
+    return b"\nSOURCE = " in path.read_bytes()
 
 
 def unread(files: Files) -> Iterator[Problem]:

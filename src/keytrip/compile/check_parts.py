@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt
 
 from keytrip.baselines.jobs import load_job
 from keytrip.baselines.kinds import Job
-from keytrip.compile.problems import Problem, Subject, model_faults, nearest
+from keytrip.compile.problems import Problem, Subject, holes_in, model_faults, nearest
 from keytrip.errors import ContentError, Place
 from keytrip.records.vocabulary import usage, vocabulary
 from keytrip.rules.load import Document
@@ -31,6 +31,8 @@ class PackFile(BaseModel):
 def job_of(path: Path) -> tuple[Job | None, list[Problem]]:
     """Return a job file's job, unless it has none, and what is wrong with the file."""
     try:
+        if holes := holes_in(path):
+            return None, holes
         job = load_job(path)
         problems = list(_job_problems(path, job))
     except ContentError as error:

@@ -1,4 +1,4 @@
-"""Checks of one rule document: members, what an alerting rule must have, tags, parameters, fields and tests."""
+"""Checks of one rule document: members, what an alerting rule must have, parameters, fields and tests."""
 
 from __future__ import annotations
 
@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from keytrip.baselines.kinds import Job
-from keytrip.compile.problems import Fault, Problem, Subject, model_faults, nearest
+from keytrip.compile.check_cases import near_misses
+from keytrip.compile.check_reach import conditions, fed, selections, thresholds
+from keytrip.compile.check_tags import HINTS, licence, tags
+from keytrip.compile.problems import Fault, Marks, Problem, Subject, model_faults, nearest
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
 from keytrip.rules.cases import CATEGORY, cases_of, table_of_event
 from keytrip.rules.load import Document
-from keytrip.rules.schema import RuleFile
+from keytrip.rules.schema import FilterFile, RuleFile
 from keytrip.rules.selection import LEVELS
 
 _HINTS = {
@@ -27,17 +30,13 @@ _HINTS = {
     "triage": "meaning, false_positive (texts), first_questions, next_steps, containment (lists)",
     "tests": "name, fires, events and, if the rule needs them, rows of baseline tables",
     "correlation": "type, rules, group-by, timespan, condition",
+    "correlation.timespan": "a whole number and one of s m h d w, such as 1d",
+    "baseline": "table with exceeds (and where, missing), or with absent: true (and on, requires, share)",
+    "filter": "rules, a selection, and condition: not selection",
+    "related": "such as {id: the other rule's id, type: derived}",
 }
 # Members that pySigma does not read: a fault in them does not keep a rule from being compiled.
 _OURS = frozenset({"triage", "tests", "name", "description"})
-_TAGS = {
-    "attack": re.compile(r"attack\.(t\d{4}(\.\d{3})?|[gs]\d{4}|[a-z]+(-[a-z]+)*)"),
-    "atlas": re.compile(r"atlas\.(aml-t\d{4}(\.\d{3})?|[a-z]+(-[a-z]+)*)"),
-}
-_TAG_HINTS = {
-    "attack": "such as attack.t1078.004 or attack.initial-access",
-    "atlas": "such as atlas.aml-t0012 or atlas.aml-t0048.000",
-}
 
 
 @dataclass(frozen=True)
@@ -64,7 +63,7 @@ class Rule:
 
 def structure(rule: Rule) -> list[Fault]:
     """Return what the rule's members have wrong."""
-    return model_faults(rule.subject, RuleFile, rule.data, _HINTS)
+    return model_faults(rule.subject, FilterFile if "filter" in rule.data else RuleFile, rule.data, _HINTS)
 
 
 def compiles_despite(fault: Fault) -> bool:
@@ -73,8 +72,18 @@ def compiles_despite(fault: Fault) -> bool:
     return fault.kind == "unknown" or optional or fault.steps[0] in _OURS
 
 
+def is_readable(document: Document) -> bool:
+    """Return whether pySigma can be given a rule; what is wrong with it otherwise is said of itself."""
+    rule = Rule(Subject(document, Marks()), alerting=False, bases=(), jobs={})
+    return all(compiles_despite(fault) for fault in structure(rule))
+
+
 def kind(rule: Rule) -> Iterator[Problem]:
-    """A document is either a detection with its logsource or a correlation."""
+    """A document is either a detection with its logsource or a correlation; or a filter of others."""
+    if "filter" in rule.data:
+        if {"detection", "correlation"} & set(rule.data):
+            yield rule.subject.problem("has `filter` beside a rule's members", "filter", hint="write two documents")
+        return
     if ("detection" in rule.data) == ("correlation" in rule.data):
         yield rule.subject.problem("has neither `detection` nor `correlation`, or both", hint="write one of the two")
     elif "detection" in rule.data and "logsource" not in rule.data:
@@ -90,19 +99,11 @@ def alerts(rule: Rule) -> Iterator[Problem]:
     subject = rule.subject
     if "triage" not in rule.data:
         yield subject.problem("`triage` is missing", hint="it has " + _HINTS["triage"])
-    for namespace, hint in _TAG_HINTS.items():
+    for namespace, hint in HINTS.items():
         if not any(tag.startswith(f"{namespace}.") for tag in subject.document.tags):
             yield subject.problem(f"no {namespace}.* tag", "tags", hint=hint)
     if not rule.data.get("tests"):
         yield subject.problem("`tests` is missing", hint="at least a hit and a near miss: " + _HINTS["tests"])
-
-
-def tags(rule: Rule) -> Iterator[Problem]:
-    """ATT&CK and ATLAS tags have their form."""
-    for number, tag in enumerate(rule.subject.document.tags):
-        namespace = tag.partition(".")[0]
-        if namespace in _TAGS and not _TAGS[namespace].fullmatch(tag):
-            yield rule.subject.problem(f"tag {tag!r} has not the form", "tags", number, hint=_TAG_HINTS[namespace])
 
 
 def parameters(rule: Rule) -> Iterator[Problem]:
@@ -173,9 +174,10 @@ _Place = tuple[str | int, ...]
 
 
 def _detection_fields(data: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
-    for name, selection in (data.get("detection") or {}).items():
-        if name != "condition":
-            yield from _selected(("detection", str(name)), selection)
+    at = "filter" if "filter" in data else "detection"
+    for name, selection in (data.get(at) or {}).items():
+        if name not in {"condition", "rules"}:
+            yield from _selected((at, str(name)), selection)
 
 
 def _selected(path: _Place, selection: Any) -> Iterator[tuple[_Place, str]]:
@@ -208,6 +210,7 @@ def tests(rule: Rule) -> Iterator[Problem]:
             yield rule.subject.problem("no test fires", "tests", hint="add a hit, with `fires: true`")
         if all(case.hit for case in cases):
             yield rule.subject.problem("every test fires", "tests", hint="add a near miss, with `fires: false`")
+        yield from near_misses(rule.subject, cases)
     for number, case in enumerate(cases):
         yield from _events(rule, number, case.events)
         for table, rows in case.baseline.items():
@@ -242,4 +245,14 @@ def _rows(rule: Rule, number: int, table: str, rows: Sequence[Mapping[str, Any]]
 
 
 # What is looked at once the members have the right types.
-CHECKS = (tags, parameters, category, fields)
+CHECKS = (
+    ("tag", tags),
+    ("licence", licence),
+    ("parameter", parameters),
+    ("field", category),
+    ("field", fields),
+    ("reach", conditions),
+    ("reach", selections),
+    ("reach", thresholds),
+    ("reach", fed),
+)

@@ -2,36 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
-from keytrip.errors import KeytripError, Place
+from keytrip.content import HOLE
+from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.rules.load import Document
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Step = str | int
 Steps = tuple[str, ...]
 
 
+# What each kind of problem is about, for readers of SARIF.
+KINDS = {
+    "baseline": "A baseline block can be read, over tables and columns that exist",
+    "case": "A rule's tests run, and one near miss differs from a hit in one fact",
+    "destination": "A destination's manifest and templates can be written",
+    "duplicate": "Ids, names and titles are used once",
+    "field": "Fields and log sources exist",
+    "file": "A file is read",
+    "hole": "Nothing of a template is left to fill in",
+    "job": "A baseline job declares a table that can be built",
+    "licence": "A licence is an SPDX expression",
+    "pack": "pack.yml names rules and parameters that exist",
+    "parameter": "A parameter is the number at its place, or is used by name",
+    "pipeline": "A processing pipeline maps canonical fields",
+    "reach": "A rule can fire, and each of its parts makes a difference",
+    "reference": "A rule refers to rules that are there",
+    "schema": "A document has the members that it needs, each of its type",
+    "source": "A log source maps canonical fields, in SQL that DuckDB reads",
+    "sigma": "pySigma's validators and the compiler accept the rule",
+    "tag": "Tags name what ATT&CK and ATLAS have",
+    "yaml": "YAML says what it looks like",
+}
+
+
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong, where, and what to write instead; `str()` is `path:line: rule: problem; what to write instead`."""
+    """A problem of a content file; `str()` is `path:line: rule: problem; what to write instead`.
+
+    Attributes:
+        place: Where it is.
+        message: What is wrong.
+        hint: What to write instead.
+        kind: One of KINDS.
+    """
 
     place: Place
     message: str
     hint: str = ""
+    kind: str = "schema"
 
     def __str__(self) -> str:
         """Return the problem as one line."""
         return " ".join(str(KeytripError(self.message, place=self.place, hint=self.hint)).split())
+
+
+def of_kind(kind: str, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Yield problems as those of one of KINDS."""
+    return (replace(problem, kind=kind) for problem in problems)
 
 
 @dataclass(frozen=True)
@@ -59,13 +96,8 @@ class Marks:
         return next((steps[:n] for n in range(len(steps), 0, -1) if steps[:n] in self.lines), ())
 
 
-def read_marks(path: Path) -> list[Marks]:
-    """Return the marks of each document of a file that `read_documents` could read."""
-    text = path.read_text(encoding="utf-8-sig")
-    return [_marks(node) for node in yaml.compose_all(text, Loader=_LOADER) if node is not None]
-
-
-def _marks(node: yaml.Node) -> Marks:
+def marks_of(node: yaml.Node) -> Marks:
+    """Return the lines of a document's members."""
     lines: dict[Steps, int] = {}
     repeated: list[Steps] = []
     # an alias shares its node, and a node may even hold itself
@@ -75,7 +107,7 @@ def _marks(node: yaml.Node) -> Marks:
         if id(node) in done:
             return
         done.add(id(node))
-        for name, place, value in _members(node):
+        for name, place, value in members_of(node):
             inner = (*steps, name)
             if inner in lines and name != "<<":
                 repeated.append(inner)
@@ -86,7 +118,8 @@ def _marks(node: yaml.Node) -> Marks:
     return Marks(node.start_mark.line + 1, lines, repeated)
 
 
-def _members(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+def members_of(node: yaml.Node) -> Iterator[tuple[str, yaml.Node, yaml.Node]]:
+    """Yield (name or index, node with the line, value) of each member of a mapping or list."""
     if isinstance(node, yaml.MappingNode):
         yield from ((str(key.value), key, value) for key, value in node.value)
     elif isinstance(node, yaml.SequenceNode):
@@ -101,15 +134,28 @@ class Subject:
         document: It.
         marks: Its lines.
         rule: Its name in problems, or None where it is no rule.
+        holes: Members that are still to be filled in.
     """
 
     document: Document
     marks: Marks
     rule: str | None = None
+    holes: frozenset[Steps] = frozenset()
 
     def problem(self, message: str, *path: Step, hint: str = "") -> Problem:
         """Return a problem at the line of the member `path`."""
         return Problem(Place(str(self.document.path), self.marks.line(*path), self.rule), message, hint)
+
+    def unfilled(self) -> Iterator[Problem]:
+        """Yield the holes of a template, each with what belongs there."""
+        for steps in sorted(self.holes, key=lambda steps: self.marks.lines[steps]):
+            yield self.problem(f"`{'.'.join(steps)}` is to be filled in", *steps, hint=f"write {self._asked(steps)}")
+
+    def _asked(self, steps: Steps) -> str:
+        value: Any = self.document.data
+        for step in steps:
+            value = value[int(step)] if isinstance(value, list) else value[step]
+        return str(value).removeprefix(HOLE).lstrip(": ") or "it"
 
     def repeats(self) -> Iterator[Problem]:
         """Yield members that stand twice in one mapping."""
@@ -165,6 +211,20 @@ def _fault(subject: Subject, model: type[BaseModel], entry: Any, hints: Mapping[
         message = f"`{name}`: {str(entry['msg'])[:1].lower()}{str(entry['msg'])[1:]}"
     kind: Literal["missing", "unknown", "wrong"] = "missing" if missing else "unknown" if unknown else "wrong"
     return Fault(steps, kind, subject.problem(message, *steps, hint=hint))
+
+
+def holes_in(path: Path) -> list[Problem]:
+    """Return what is still to be filled in of a file that is no YAML, line by line."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except UnicodeDecodeError as error:
+        raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        for asked in line.split(HOLE)[1:]:
+            words = asked.strip(": ").rstrip("'\",)\\ ")
+            found.append(Problem(Place(str(path), number), f"is to be filled in: {words}", "write it there", "hole"))
+    return found
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

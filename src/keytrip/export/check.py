@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from keytrip.compile.check import in_order, read_subjects
 from keytrip.compile.check_files import find_files
-from keytrip.compile.problems import Problem, Subject, model_faults, nearest
+from keytrip.compile.problems import Problem, Subject, holes_in, model_faults, nearest
 from keytrip.compile.targets import TARGETS
 from keytrip.errors import Place
 from keytrip.export.manifest import Manifest
@@ -34,6 +35,10 @@ def check_destinations(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -
 
 
 def _manifest(subject: Subject) -> Iterator[Problem]:
+    yield from (replace(p, kind=p.kind if p.kind == "hole" else "destination") for p in _faults(subject))
+
+
+def _faults(subject: Subject) -> Iterator[Problem]:
     data, folder = subject.document.data, subject.document.path.parent
     faults = model_faults(subject, Manifest, {**data, "folder": folder}, _HINTS)
     yield from (fault.problem for fault in faults)
@@ -59,6 +64,7 @@ def _template(subject: Subject, number: int, name: str, out: str) -> Iterator[Pr
     if not file.is_file():
         yield subject.problem(f"no template {name!r}", "templates", number, "template", hint=f"write {file.name} there")
         return
+    yield from holes_in(file)
     try:
         Environment(autoescape=True).parse(file.read_text(encoding="utf-8"))
     except TemplateSyntaxError as error:

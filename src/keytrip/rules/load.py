@@ -18,6 +18,8 @@ from keytrip.errors import ContentError, Place
 _NO_VALUE = (ValueError, KeyError, AttributeError, OverflowError, TypeError)
 _NAME = re.compile(r"\w+")
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Values of one document. The largest rule of ours has under a thousand; a few lines of nested aliases make billions.
+LARGEST = 100_000
 
 
 @dataclass(frozen=True)
@@ -85,37 +87,61 @@ def read_documents(path: Path) -> list[Document]:
     Raises:
         ContentError: It is not YAML, or a document is no mapping or has an `action`.
     """
+    return [document for document, _ in read_nodes(path)]
+
+
+def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
+    """Return the rule documents of one file, each with the YAML that it was read from, for its lines.
+
+    Raises:
+        ContentError: As `read_documents`.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        nodes = list(yaml.compose_all(text, Loader=_LOADER))
-        values = [_value(node, path) for node in nodes]
+        loader = _LOADER(path.read_text(encoding="utf-8-sig"))
+        return list(_read(loader, path))
     except UnicodeDecodeError as error:
-        raise ContentError("is not UTF-8", place=Place(str(path))) from error
+        raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None
         problem = getattr(error, "problem", None) or "is no YAML"
-        raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line)) from error
-    documents = []
-    for node, value in zip(nodes, values, strict=True):
-        line = node.start_mark.line + 1 if node else 1
+        raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line), hint=_yaml_hint(problem)) from error
+
+
+def _read(loader: Any, path: Path) -> Iterator[tuple[Document, yaml.Node]]:
+    while loader.check_node():
+        node = loader.get_node()
+        place = Place(str(path), node.start_mark.line + 1)
+        value = _value(node, path)
+        if _size(node, {}) > LARGEST:
+            problem = f"has more than {LARGEST:,} values once its aliases are followed"
+            raise ContentError(problem, place=place, hint="write the values out, or fewer aliases (*name) of aliases")
         if not isinstance(value, dict):
-            raise ContentError("is no rule: not a mapping", place=Place(str(path), line))
+            raise ContentError("is no rule: not a mapping", place=place)
         if "action" in value:
             hint = "write each rule in full, or have a `filter` change several"
-            raise ContentError("`action` is of an old Sigma, and refused", place=Place(str(path), line), hint=hint)
-        documents.append(Document(value, path, line))
-    return documents
+            raise ContentError("`action` is of an old Sigma, and refused", place=place, hint=hint)
+        yield Document(value, path, node.start_mark.line + 1), node
 
 
-def _value(node: yaml.Node | None, path: Path) -> Any:
+def _size(node: yaml.Node, sizes: dict[int, int]) -> int:
+    """Return how many values a node has, counting an alias each time that it is used."""
+    if id(node) not in sizes:
+        sizes[id(node)] = 1 + sum(_size(part, sizes) for part in _parts(node))
+    return sizes[id(node)]
+
+
+def _yaml_hint(problem: str) -> str:
+    tab = "cannot start any token" in problem
+    return "indent with spaces, not with tabs" if tab else "look there for a stray or missing character"
+
+
+def _value(node: yaml.Node, path: Path) -> Any:
     """Return what a document holds.
 
     Raises:
         ContentError: A scalar looks like a number or a date and is none.
     """
-    if node is None:
-        return None
     line = node.start_mark.line + 1
     try:
         if _holds_itself(node, frozenset(), set()):
