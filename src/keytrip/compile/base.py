@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sigma.collection import SigmaCollection
 from sigma.conditions import ConditionAND, ConditionNOT, ConditionOR, ConditionValueExpression
 from sigma.conversion.base import TextQueryBackend
 from sigma.conversion.state import ConversionState
-from sigma.exceptions import SigmaConversionError
+from sigma.exceptions import SigmaConversionError, SigmaError
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
 from sigma.rule import SigmaRule
 
+from keytrip.compile.formats import Writer, Written, as_it_is
 from keytrip.compile.plan import Plan, place_of, plan_of
+from keytrip.compile.stock import convert_parted, stock_backend
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import Field, Table, vocabulary
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from sigma.correlations import SigmaCorrelationRule
 
 STATE = "keytrip_siem"
+METHODS: dict[str, str] = {"default": "Tumbling windows, then the baseline"}
 
 
 def siem_pipeline(siem: str) -> ProcessingPipeline:
@@ -58,7 +62,7 @@ class KeytripBackend(TextQueryBackend):
     """
 
     siem: ClassVar[str] = ""
-    correlation_methods: ClassVar[dict[str, str] | None] = {"default": "Tumbling windows, then the baseline"}
+    correlation_methods: ClassVar[dict[str, str] | None] = METHODS
     group_expression: ClassVar[str | None] = "({expr})"
     token_separator: str = " "  # noqa: S105 - no password, as the next three
     or_token: ClassVar[str] = "or"  # noqa: S105
@@ -67,6 +71,10 @@ class KeytripBackend(TextQueryBackend):
     precedence: ClassVar[Any] = (ConditionNOT, ConditionAND, ConditionOR)
     convert_or_as_in: ClassVar[bool] = False
     convert_and_as_in: ClassVar[bool] = False
+    # output format -> what writes a rule of ours in it; pySigma's own formats hold for other logsources
+    writers: ClassVar[Mapping[str, Writer]] = {"default": as_it_is}
+    # our format -> pySigma's that comes closest, for rules of other logsources
+    stock_formats: ClassVar[Mapping[str, str]] = {}
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
@@ -84,6 +92,35 @@ class KeytripBackend(TextQueryBackend):
     def exactly(self, field: str, text: str) -> str:
         """Return the condition that the canonical `field` is exactly `text`."""
 
+    def convert(
+        self,
+        rule_collection: SigmaCollection,
+        output_format: str | None = None,
+        correlation_method: str | None = None,
+        callback: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Convert a collection: rules of `ai_*` logsources here, others with pySigma's own backend.
+
+        Raises:
+            SigmaConversionError: As `convert_rule`, or the target has no stock backend.
+        """
+        chosen = output_format or self.default_format
+        self.deviations = ()
+        ours = super().convert
+
+        def theirs(rules: SigmaCollection) -> Any:
+            stock = stock_backend(self, rules.rules[-1])
+            method = None if correlation_method == self.default_correlation_method else correlation_method
+            found = stock.convert(rules, self.stock_formats.get(chosen, chosen), method, callback)
+            self.errors += stock.errors
+            return found
+
+        return convert_parted(rule_collection, lambda own: ours(own, chosen, correlation_method, callback), theirs)
+
+    def finalize(self, queries: list[Any], output_format: str) -> Any:  # noqa: ARG002 - pySigma's signature
+        """Leave queries as they are written, but for what the user's pipeline adds."""
+        return self.last_processing_pipeline.finalize(queries)
+
     def convert_rule(
         self, rule: SigmaRule, output_format: str | None = None, callback: Callable[..., Any] | None = None
     ) -> list[Any]:
@@ -92,8 +129,27 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: The rule asks for what SEMANTICS does not have, or this target cannot say.
         """
-        with sigma_errors(rule):
+        with self._collecting(rule):
             return self._convert_rule(rule, output_format, callback)
+        return []
+
+    @contextmanager
+    def _collecting(self, rule: Any) -> Iterator[None]:
+        """Keep errors where the caller asked for that (`sigma convert --skip-unsupported`)."""
+        try:
+            with sigma_errors(rule):
+                yield
+        except SigmaError as error:
+            if not self.collect_errors:
+                raise
+            self.errors.append((rule, error))
+
+    def _written(self, rule: Any, output_format: str | None, query: str, plan: Plan | None = None) -> Any:
+        chosen = output_format or self.default_format
+        if chosen not in self.writers:
+            hint = f"for it: {', '.join(self.writers)}"
+            raise ContentError(f"the format {chosen} is for rules of other logsources than ai_*", hint=hint)
+        return self.writers[chosen](Written(rule, query, self._table, plan, self.deviations))
 
     def _convert_rule(
         self, rule: SigmaRule, output_format: str | None, callback: Callable[..., Any] | None
@@ -106,7 +162,7 @@ class KeytripBackend(TextQueryBackend):
         rule.set_conversion_result([condition])
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
-        query: Any = self.plain(rule, self._table, condition)
+        query: Any = self._written(rule, output_format, self.plain(rule, self._table, condition))
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
@@ -140,15 +196,17 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: As `convert_rule`.
         """
-        with sigma_errors(rule):
+        with self._collecting(rule):
             return self._convert_correlation(rule, output_format, callback)
+        return []
 
     def _convert_correlation(
         self, rule: SigmaCorrelationRule, output_format: str | None, callback: Callable[..., Any] | None
     ) -> list[Any]:
         plan = plan_of(rule, self.packs)
         table, condition = self.events_of(rule)
-        query: Any = self.counting(plan, table, condition)
+        self._table = table
+        query: Any = self._written(rule, output_format, self.counting(plan, table, condition), plan)
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]

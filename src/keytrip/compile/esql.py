@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, ClassVar
 
@@ -12,10 +12,12 @@ from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 from sigma.types import SigmaExpansion
 
-from keytrip.compile.base import fields_of, siem_pipeline
+from keytrip.compile.base import METHODS, fields_of, siem_pipeline
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, verdict_steps
+from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
+from keytrip.compile.kibana import detection_rule
 from keytrip.compile.leaves import Absent, Leaf, LeafBackend, Present
 from keytrip.compile.plan import Plan
 
@@ -37,7 +39,20 @@ class EsqlBackend(LeafBackend):
 
     identifier: ClassVar[str] = "keytrip_esql"
     name: ClassVar[str] = "keytrip Elasticsearch ES|QL"
-    formats: ClassVar[dict[str, str]] = {"default": "ES|QL over logs-keytrip.* and the lookup indices keytrip_<table>"}
+    formats: ClassVar[dict[str, str]] = {
+        "default": "ES|QL over logs-keytrip.* and the lookup indices keytrip_<table>",
+        "detection_rule": "detection rules for Kibana, one a line",
+        "siem_rule_ndjson": "the same, under pySigma's name",
+        "siem_rule": "pySigma's rule as JSON; for logsources other than ai_*",
+        "kibana_ndjson": "pySigma's saved searches; for logsources other than ai_*",
+    }
+    correlation_methods: ClassVar[dict[str, str] | None] = METHODS | {"stats": "pySigma's; for other logsources"}
+    stock_formats: ClassVar[Mapping[str, str]] = {"detection_rule": "siem_rule_ndjson"}
+    writers: ClassVar[Mapping[str, Writer]] = {
+        "default": as_it_is,
+        "detection_rule": detection_rule("esql", "esql"),
+        "siem_rule_ndjson": detection_rule("esql", "esql"),
+    }
     siem: ClassVar[str] = "elastic"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("elastic")
     or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language

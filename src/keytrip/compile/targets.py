@@ -96,13 +96,23 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
 
     rule_id = str(document.data.get("id") or "")
     try:
-        text = backend.convert(collection_of([document], documents))[-1]
+        collection = collection_of([document], documents)
+        text = _text_of(collection, backend.convert(collection))
     except (SigmaError, KeytripError) as error:
         cause = error.__cause__ if isinstance(error.__cause__, KeytripError) else error
         return Compiled(document.name, rule_id, target, "", str(cause), document.line)
     text = text if text.endswith("\n") else text + "\n"
     deviations = tuple(getattr(backend, "deviations", ()))
     return Compiled(document.name, rule_id, target, text, "", document.line, range_of(document), deviations)
+
+
+def _text_of(collection: Any, queries: list[Any]) -> str:
+    """Return the query of the collection's last rule, which alone was asked for."""
+    from keytrip.compile.stock import is_foreign
+
+    last = collection.rules[-1]
+    # pySigma's backends give one query for each condition of a plain rule
+    return "\n".join(map(str, last.get_conversion_result())) if is_foreign(last) else str(queries[-1])
 
 
 def range_of(document: Document) -> str:
