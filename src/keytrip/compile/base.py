@@ -129,12 +129,12 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: The rule asks for what SEMANTICS does not have, or this target cannot say.
         """
-        with self._collecting(rule):
+        with self.collecting(rule):
             return self._convert_rule(rule, output_format, callback)
         return []
 
     @contextmanager
-    def _collecting(self, rule: Any) -> Iterator[None]:
+    def collecting(self, rule: Any) -> Iterator[None]:
         """Keep errors where the caller asked for that (`sigma convert --skip-unsupported`)."""
         try:
             with sigma_errors(rule):
@@ -196,7 +196,7 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: As `convert_rule`.
         """
-        with self._collecting(rule):
+        with self.collecting(rule):
             return self._convert_correlation(rule, output_format, callback)
         return []
 

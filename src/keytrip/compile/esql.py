@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from functools import cache
-from typing import Any, ClassVar
+from typing import ClassVar
 
-from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
-from sigma.conversion.state import ConversionState
-from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
-from sigma.types import SigmaExpansion
 
-from keytrip.compile.base import METHODS, fields_of, siem_pipeline
+from keytrip.compile.base import METHODS
+from keytrip.compile.elastic import NegationAtLeaves
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, verdict_steps
 from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.kibana import detection_rule
-from keytrip.compile.leaves import Absent, Leaf, LeafBackend, Present
+from keytrip.compile.leaves import Leaf
 from keytrip.compile.plan import Plan
 
 _MILLISECONDS = "times are cut to milliseconds"
@@ -26,15 +22,7 @@ _LIMITED = f"at most {ROWS:,} rows"
 _APPROXIMATE = "the percentile is approximate for many values"
 
 
-@cache
-def _layout() -> dict[str, str]:
-    """Return the canonical layout's names, which hold where no pipeline says otherwise."""
-    from keytrip.compile.pipelines import canonical_pipeline
-
-    return fields_of(canonical_pipeline(), EsqlBackend.siem)
-
-
-class EsqlBackend(LeafBackend):
+class EsqlBackend(NegationAtLeaves):
     """`NOT` is moved to the leaves, so that the conditions can be pushed down to the index."""
 
     identifier: ClassVar[str] = "keytrip_esql"
@@ -53,16 +41,9 @@ class EsqlBackend(LeafBackend):
         "detection_rule": detection_rule("esql", "esql"),
         "siem_rule_ndjson": detection_rule("esql", "esql"),
     }
-    siem: ClassVar[str] = "elastic"
-    backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("elastic")
     or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language
     and_token: ClassVar[str] = "AND"  # noqa: S105 - the same
     not_token: ClassVar[str] = "NOT"  # noqa: S105 - the same
-    parenthesize: bool = True
-
-    def field_map(self) -> dict[str, str]:
-        """Return the pipeline's names, or the canonical layout's where it has none."""
-        return super().field_map() or _layout()
 
     def column(self, name: str) -> str:
         """Return the text of a canonical field."""
@@ -76,31 +57,8 @@ class EsqlBackend(LeafBackend):
     def _test(self, leaf: Leaf) -> Condition:
         return esql_test(leaf, self.column)
 
-    def convert_condition_not(self, cond: ConditionNOT, state: ConversionState) -> Any:
-        """Move the negation to the leaves."""
-        of: Any = cond.args[0]
-        match of:
-            case ConditionNOT():
-                inner: Any = of.args[0]
-            case ConditionAND():
-                inner = ConditionOR([ConditionNOT([arg]) for arg in of.args])
-            case ConditionOR():
-                inner = ConditionAND([ConditionNOT([arg]) for arg in of.args])
-            case ConditionFieldEqualsValueExpression(value=SigmaExpansion(values=values)):
-                each = [ConditionFieldEqualsValueExpression(of.field, value) for value in values]
-                inner = ConditionAND([*(ConditionNOT([arg]) for arg in each)])
-            case ConditionFieldEqualsValueExpression():
-                return self._unless(self.leaf_of(of))
-            case _:
-                return super().convert_condition_not(cond, state)
-        return self.convert_condition(inner, state)
-
-    def _unless(self, leaf: Leaf) -> str:
-        match leaf:
-            case Present(of):
-                return self.leaf(Absent(of))
-            case Absent(of):
-                return self.leaf(Present(of))
+    def unless(self, leaf: Leaf) -> str:
+        """Write a leaf that is negated."""
         return self._test(leaf).negated
 
     def exactly(self, field: str, text: str) -> str:

@@ -52,14 +52,17 @@ def stock_backend(backend: Backend, rule: Any) -> Backend:
     return found
 
 
-def is_foreign(rule: Any) -> bool:
-    """Whether a rule reads none of our tables.
+def is_foreign(rule: Any, above: tuple[Any, ...] = ()) -> bool:
+    """Whether a rule reads none of our tables; `above` are the correlations that lead to it.
 
     Raises:
         SigmaConversionError: A correlation refers to rules of both kinds.
     """
     if isinstance(rule, SigmaCorrelationRule):
-        kinds = {is_foreign(reference.rule) for reference in rule.referenced_rules or rule.rules or ()}
+        if any(rule is other for other in above):
+            return False
+        references = rule.referenced_rules or rule.rules or ()
+        kinds = {is_foreign(reference.rule, (*above, rule)) for reference in references}
         if len(kinds) > 1:
             raise SigmaConversionError(rule, rule.source, "it refers to rules of ai_* and of other logsources")
         return kinds == {True}

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 TARGETS: dict[str, tuple[str, str, str]] = {
     "splunk": ("keytrip.compile.splunk", "SplunkBackend", "spl"),
     "esql": ("keytrip.compile.esql", "EsqlBackend", "esql"),
+    "eql": ("keytrip.compile.eql", "EqlBackend", "eql"),
+    "lucene": ("keytrip.compile.lucene", "LuceneBackend", "lucene"),
     "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
 }
 
