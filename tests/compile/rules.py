@@ -66,7 +66,7 @@ def text(target: str, rule: Document, *bases: Document) -> str:
 def condition(target: str, rule: Document) -> str:
     """Return the filter of a plain rule's query."""
     lines = text(target, rule).splitlines()
-    if target == "lucene":
+    if target in {"lucene", "opensearch"}:
         return "\n".join(lines)
     marks = {
         "eql": "any where ",

@@ -14,6 +14,7 @@ import yaml
 from compile.rules import base, counted, matching, text
 from hypothesis import given
 from hypothesis import strategies as st
+from sigma.exceptions import SigmaError
 
 from keytrip.compile.attack import threats_of
 from keytrip.compile.compiled import collection_of
@@ -177,3 +178,51 @@ def test_base_rules_are_not_written() -> None:
     from sigma.collection import SigmaCollection
 
     assert len(backend_of("splunk").convert(SigmaCollection.from_yaml(rules), "savedsearches")) == 1
+
+
+def test_monitors() -> None:
+    """sigma-cli writes a monitor a rule, disabled, on a schedule; what needs a baseline is refused by name."""
+    done = subprocess.run(
+        [
+            str(Path(sys.executable).with_name("sigma")),
+            *("convert", "-t", "keytrip_opensearch", "-p", "keytrip_canonical", "-f", "monitor_rule", "-s"),
+            str(content_root() / "rules" / "usage"),
+        ],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines() if line]
+    assert found
+    assert all(monitor["enabled"] is False and monitor["monitor_type"] == "query_level_monitor" for monitor in found)
+    assert "query DSL cannot join a baseline table; esql, splunk and duckdb can" in done.stderr
+
+
+def test_monitor() -> None:
+    """A monitor asks the rule's search over whole windows, and fires where a bucket is left."""
+    monitor = json.loads(written("opensearch", "monitor_rule", renamed(counted(timespan="1h"), title=HOSTILE), base()))
+    assert monitor["name"] == "x (other) disabled = 0 \\ / delete ''' 'y' \\"
+    assert monitor["schedule"] == {"period": {"interval": 5, "unit": "MINUTES"}}
+    search = monitor["inputs"][0]["search"]
+    assert search["indices"] == ["logs-keytrip.usage-*"]
+    bounds = {"gt": "{{period_end}}||-4200s", "lte": "{{period_end}}||-0s", "format": "epoch_millis"}
+    assert search["query"]["query"]["bool"]["filter"][1] == {"range": {"@timestamp": bounds}}
+    trigger = monitor["triggers"][0]["query_level_trigger"]
+    assert trigger["severity"] == "2"
+    assert "aggregations.alerts.buckets.size() > 0" in trigger["condition"]["script"]["source"]
+
+
+def test_security_analytics() -> None:
+    """A plain rule becomes YAML with one test a selection, and case in the expression; a correlation is refused."""
+    rule = renamed(matching({"model": "a/B", "status_code|gte": 400}, {"user": None}), references=["https://x.example"])
+    found = yaml.safe_load(written("opensearch", "security_analytics", rule))
+    assert found["detection"] == {
+        "test_0": {"gen_ai.request.model|re": "[Aa]\\/[Bb]"},
+        "test_1": {"http.response.status_code|gte": 400},
+        "test_2": {"user.name": None},
+        "condition": "((test_0 and test_1) and (not (not test_2)))",
+    }
+    assert (found["level"], found["status"], found["author"]) == ("high", "test", "unknown")
+    with pytest.raises(SigmaError, match="knows no correlations"):
+        written("opensearch", "security_analytics", counted(), base())

@@ -174,12 +174,17 @@ class KeytripBackend(TextQueryBackend):
             if not isinstance(converted, str):
                 raise ContentError("its condition cannot be converted", place=place_of(rule))
             parts.append(converted)
-        condition = self._any(parts)
+        condition = self.any_of(parts)
         if rule.logsource.product:
-            condition = f"{self.exactly('provider', rule.logsource.product)} {self.and_token} ({condition})"
+            condition = self.narrowed(self.exactly("provider", rule.logsource.product), condition)
         return condition
 
-    def _any(self, conditions: list[str]) -> str:
+    def narrowed(self, first: str, condition: str) -> str:
+        """Return the text that both hold."""
+        return f"{first} {self.and_token} ({condition})"
+
+    def any_of(self, conditions: list[str]) -> str:
+        """Return the text that one of the conditions holds."""
         if len(conditions) == 1:
             return conditions[0]
         return f" {self.or_token} ".join(f"({c})" for c in dict.fromkeys(conditions))
@@ -228,7 +233,7 @@ class KeytripBackend(TextQueryBackend):
             hint = "refer to rules of one logsource category"
             raise ContentError(f"reads {len(tables)} tables", place=place_of(rule), hint=hint)
         conditions = [str(condition) for base in plain for condition in base.get_conversion_result()]
-        return tables.pop(), self._any(conditions)
+        return tables.pop(), self.any_of(conditions)
 
     def table_of(self, rule: SigmaRule) -> str:
         """Return the canonical table that a rule reads.

@@ -20,6 +20,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "esql": ("keytrip.compile.esql", "EsqlBackend", "esql"),
     "eql": ("keytrip.compile.eql", "EqlBackend", "eql"),
     "lucene": ("keytrip.compile.lucene", "LuceneBackend", "lucene"),
+    "opensearch": ("keytrip.compile.opensearch", "OpensearchBackend", "json"),
     "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
 }
 

@@ -4,6 +4,7 @@ from keytrip.compile.duckdb import DuckDBBackend
 from keytrip.compile.eql import EqlBackend
 from keytrip.compile.esql import EsqlBackend
 from keytrip.compile.lucene import LuceneBackend
+from keytrip.compile.opensearch import OpensearchBackend
 from keytrip.compile.splunk import SplunkBackend
 
 backends = {
@@ -11,5 +12,6 @@ backends = {
     "keytrip_eql": EqlBackend,
     "keytrip_esql": EsqlBackend,
     "keytrip_lucene": LuceneBackend,
+    "keytrip_opensearch": OpensearchBackend,
     "keytrip_splunk": SplunkBackend,
 }
