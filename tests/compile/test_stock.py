@@ -78,10 +78,10 @@ def outcome(backend: Any, text: str, form: str | None, method: str | None = None
 
 @pytest.mark.parametrize("target", OURS)
 def test_equal(target: str) -> None:
-    """Each rule gives the same text in each stock format, with no pipeline, with ours and with the stock ones."""
+    """Each rule gives the same text in each stock format, and with each stock pipeline."""
     compared = 0
     for make in (lambda: None, *PIPELINES[target]):
-        for form in stock(target).formats:
+        for form in stock(target).formats if make() is None else ["default"]:
             for name, text in foreign_rules():
                 expected = outcome(stock(target)(make()), text, form)
                 assert outcome(own(target)(make()), text, form) == expected, (name, form)

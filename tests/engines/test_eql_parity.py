@@ -7,7 +7,7 @@ import re
 import pytest
 from compile.rules import compiled, counted, matching, text
 from engines.eql_machine import matches, parsed
-from engines.invented import field_rules, full_world, invented_world, plain_rules
+from engines.invented import field_rules, full_world, invented_world, plain_rules, random_rules
 from engines.searches import compiled_pairs, event_ids
 from hypothesis import given
 from hypothesis import strategies as st
@@ -23,7 +23,7 @@ REFUSALS = re.compile(
 
 def test_conditions() -> None:
     """Every kind of condition, negated and mixed with others, matches the same awkward records."""
-    world, rules = invented_world(1, 120), list(plain_rules())
+    world, rules = invented_world(1, 120), [*plain_rules(), *random_rules(1, 200)]
     events = [elastic_document(record) for record in world.records("usage")]
     pairs, refused = compiled_pairs("eql", rules, rules)
     wrong = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from engines.invented import invented_world, plain_rules
+from engines.invented import invented_world, plain_rules, random_rules
 from engines.search_server.client import SearchClient
 from engines.searches import answers, compiled_pairs, event_ids, hit_ids, lucene_search, ship_records, table_of
 
@@ -20,7 +20,7 @@ REFUSALS = re.compile(
 def test_conditions(server: str, request: pytest.FixtureRequest) -> None:
     """Every kind of condition, negated and mixed with others, matches the same awkward records."""
     client: SearchClient = request.getfixturevalue(server)
-    world, rules = invented_world(1, 120), list(plain_rules())
+    world, rules = invented_world(1, 120), [*plain_rules(), *random_rules(1, 200)]
     ship_records(world, client)
     pairs, refused = compiled_pairs("lucene", rules, rules)
     found = answers(client, ((table_of(rule, rules), lucene_search(theirs.text)) for rule, _, theirs in pairs))

@@ -14,7 +14,7 @@ import pytest
 import yaml
 from compile.rules import base, counted
 from compile.test_formats import written
-from engines.invented import BASES, correlations, field_rules, full_world, invented_world, plain_rules
+from engines.invented import BASES, correlations, field_rules, full_world, invented_world, plain_rules, random_rules
 from engines.search_server.client import SearchClient
 from engines.searches import answers, compiled_pairs, event_ids, hit_ids, lucene_search, ship_records, table_of
 from engines.worlds import World, in_order, world_of_files
@@ -91,7 +91,7 @@ def unequal(
 
 def test_conditions(opensearch: SearchClient) -> None:
     """Every kind of condition, negated and mixed with others, matches the same awkward records."""
-    world, rules = invented_world(1, 120), list(plain_rules())
+    world, rules = invented_world(1, 120), [*plain_rules(), *random_rules(1, 200)]
     ship_records(world, opensearch)
     pairs, refused = compiled_pairs("opensearch", rules, rules)
     searches = ((table_of(rule, rules), json.loads(theirs.text)) for rule, _, theirs in pairs)
