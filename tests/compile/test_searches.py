@@ -9,6 +9,9 @@ import pytest
 from compile.rules import base, compiled, condition, counted, matching, text
 
 from keytrip.compile.lucene_conditions import quote_lucene, quote_name, slashed
+from keytrip.compile.plan import Plan, Threshold
+from keytrip.compile.targets import backend_of
+from keytrip.errors import ContentError
 
 MODEL = "gen_ai.request.model"
 
@@ -162,3 +165,31 @@ def test_quoting() -> None:
     """Names and texts of a user's own keep to their places in a query string."""
     assert quote_name('a b:c"d.e') == 'a\\ b\\:c\\"d.e'
     assert quote_lucene('a" OR b:"\\') == '"a\\" OR b:\\"\\\\"'
+
+
+def test_null_beside_another_test() -> None:
+    """Elasticsearch drops events for `f IS NULL AND p IS NOT NULL AND (.. OR f IS NULL)`: hidden or refused."""
+    tests = [{"user": None}, {"project|exists": True}, {"model": "x"}]
+    rule = matching(*tests, condition="a and b and (c or a)")
+    assert condition("esql", rule) == (
+        "COALESCE(user.name IS NULL, false) AND (keytrip.project IS NOT NULL) AND "
+        f'(TO_LOWER({MODEL}) == "x" OR user.name IS NULL)'
+    )
+    assert "EQL may drop events" in compiled("eql", rule).reason
+    one = matching(*tests, condition="a and b and not c")
+    assert condition("esql", one).startswith("user.name IS NULL AND ")
+    twice = matching({"user|exists": True}, {"user": "x"}, condition="not a and not (a or b)")
+    assert condition("esql", twice).startswith("COALESCE(user.name IS NULL, false) AND COALESCE(")
+
+
+def test_other_scripts() -> None:
+    """The index folds `TO_LOWER` in ASCII only, so other letters are in the expression."""
+    assert condition("esql", matching({"model": "\u00c4b"})) == f'{MODEL} RLIKE "[\u00c4\u00e4][Bb]"'
+
+
+def test_sliding_windows_are_refused() -> None:
+    """No target of ours writes a plan of another kind as if it counted."""
+    plan = Plan("r", "i", "t", "high", "temporal", (), None, Threshold(">", 1.0), (), 60, 0, ())
+    for target in ("splunk", "esql", "opensearch"):
+        with pytest.raises(ContentError, match="is not written for temporal yet"):
+            backend_of(target).counting(plan, "usage", "true")

@@ -17,7 +17,7 @@ from keytrip.export.layout import elastic_document
 
 REFUSALS = re.compile(
     r"is an integer: EQL cannot search its digits|is no field of the events: EQL cannot compute it"
-    r"|EQL cannot compare fields|an anchor|not in the index as an address"
+    r"|EQL may drop events|EQL cannot compare fields|an anchor|not in the index as an address"
 )
 
 

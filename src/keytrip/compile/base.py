@@ -18,7 +18,7 @@ from sigma.processing.transformations import FieldMappingTransformation, SetStat
 from sigma.rule import SigmaRule
 
 from keytrip.compile.formats import Writer, Written, as_it_is
-from keytrip.compile.plan import Plan, place_of, plan_of
+from keytrip.compile.plan import COUNTING, Plan, place_of, plan_of
 from keytrip.compile.stock import convert_parted, stock_backend
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import Field, Table, vocabulary
@@ -53,6 +53,16 @@ def sigma_errors(rule: Any) -> Iterator[None]:
     except KeytripError as error:
         placed = error if str(error.place) else type(error)(error.message, place=place_of(rule), hint=error.hint)
         raise SigmaConversionError(rule, rule.source, str(placed)) from placed
+
+
+def only_counting(plan: Plan, language: str) -> None:
+    """Refuse a plan that does not count events in tumbling windows.
+
+    Raises:
+        ContentError: It is of another type.
+    """
+    if plan.type not in COUNTING:
+        raise ContentError(f"{language} is not written for {plan.type} yet", hint="duckdb says it if any target does")
 
 
 class KeytripBackend(TextQueryBackend):

@@ -11,7 +11,7 @@ from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, 
 from sigma.conversion.state import ConversionState
 from sigma.correlations import SigmaCorrelationRule
 from sigma.processing.pipeline import ProcessingPipeline
-from sigma.types import SigmaExpansion, SpecialChars
+from sigma.types import SigmaExpansion, SigmaFieldReference, SpecialChars
 
 from keytrip.compile.base import fields_of, siem_pipeline
 from keytrip.compile.dialects import lucene_caseless, lucene_literal
@@ -128,6 +128,59 @@ class OneEvent(ElasticBackend):
 
 class NegationAtLeaves(ElasticBackend):
     """A backend that moves `NOT` to the leaves, for languages in which a test of null is null."""
+
+    @abstractmethod
+    def beside_null(self, tested: list[str], others: list[str]) -> str:
+        """Return an AND of conditions that say that a field is null, and of others that test the same field.
+
+        Elasticsearch's optimiser takes a test for null that stands in an AND for leave to make every other condition on
+        that field null, `f IS NULL` within an OR too (seen in 8.19.21, where `p` is tested as well).
+        """
+
+    def convert_condition_and(self, cond: ConditionAND, state: ConversionState) -> Any:
+        """Convert an AND, in another way where the optimiser would go wrong."""
+        args: list[Any] = list(cond.args)
+        nulls = [self._nulls(arg) for arg in args]
+        tested = {n for n, names in enumerate(nulls) if any(self._tests(a, names) for a in args[:n] + args[n + 1 :])}
+        if not tested:
+            return super().convert_condition_and(cond, state)
+        texts = [str(self.convert_condition(arg, state)) for arg in args]
+        others = [text for number, text in enumerate(texts) if number not in tested]
+        return self.beside_null([texts[number] for number in sorted(tested)], others)
+
+    def _nulls(self, cond: Any) -> frozenset[str]:
+        """Return the fields that are null wherever a condition holds, as far as the optimiser sees."""
+        match cond:
+            case ConditionAND():
+                return frozenset[str]().union(*(self._nulls(arg) for arg in cond.args))
+            case ConditionOR():
+                first, *rest = (self._nulls(arg) for arg in cond.args)
+                return first.intersection(*rest)
+            case ConditionNOT(args=[ConditionNOT() as inner]):
+                return self._nulls(inner.args[0])
+            case ConditionNOT(args=[ConditionAND() | ConditionOR() as inner]):
+                other = ConditionOR if isinstance(inner, ConditionAND) else ConditionAND
+                return self._nulls(other([ConditionNOT([arg]) for arg in inner.args]))
+            case ConditionNOT(args=[ConditionFieldEqualsValueExpression() as inner]):
+                return self._null_leaf(inner, Present)
+            case ConditionFieldEqualsValueExpression():
+                return self._null_leaf(cond, Absent)
+        return frozenset()
+
+    def _null_leaf(self, cond: ConditionFieldEqualsValueExpression, kind: type[Leaf]) -> frozenset[str]:
+        if isinstance(cond.value, SigmaExpansion):
+            return frozenset()
+        leaf = self.leaf_of(cond)
+        return frozenset({leaf.of.name}) if isinstance(leaf, kind) and not isinstance(leaf, Never) else frozenset()
+
+    def _tests(self, cond: Any, names: frozenset[str]) -> bool:
+        """Whether a condition tests one of the fields."""
+        if not names:
+            return False
+        if not isinstance(cond, ConditionFieldEqualsValueExpression):
+            return any(self._tests(arg, names) for arg in getattr(cond, "args", ()))
+        fields = [cond.field, *([cond.value.field] if isinstance(cond.value, SigmaFieldReference) else [])]
+        return any(self.canonical_field(name)[0] in names for name in fields)
 
     @abstractmethod
     def unless(self, leaf: Leaf) -> str:

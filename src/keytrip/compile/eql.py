@@ -62,6 +62,15 @@ class EqlBackend(OneEvent, NegationAtLeaves):
         text = self._test(leaf).text
         return f"({text})" if " and " in text else text
 
+    def beside_null(self, tested: list[str], others: list[str]) -> str:
+        """Refuse: EQL shares the optimiser, and has nothing to hide a test from it.
+
+        Raises:
+            ContentError: Always.
+        """
+        message = f"EQL may drop events for {' and '.join([*tested, *others])}: a field is null, and tested besides"
+        raise ContentError(message, hint="drop the test that cannot hold, or use esql, lucene, opensearch")
+
     def unless(self, leaf: Leaf) -> str:
         """Write a leaf that is negated."""
         test = self._test(leaf)

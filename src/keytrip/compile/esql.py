@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from sigma.rule import SigmaRule
 
-from keytrip.compile.base import METHODS
+from keytrip.compile.base import METHODS, only_counting
 from keytrip.compile.elastic import NegationAtLeaves
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, verdict_steps
@@ -57,6 +57,11 @@ class EsqlBackend(NegationAtLeaves):
     def _test(self, leaf: Leaf) -> Condition:
         return esql_test(leaf, self.column)
 
+    def beside_null(self, tested: list[str], others: list[str]) -> str:
+        """Hide the tests for null from the optimiser; the others stay what the index can be asked for."""
+        hidden = [f"COALESCE({text}, false)" for text in tested]
+        return " AND ".join([*hidden, *(f"({text})" for text in others)])
+
     def unless(self, leaf: Leaf) -> str:
         """Write a leaf that is negated."""
         return self._test(leaf).negated
@@ -80,6 +85,7 @@ class EsqlBackend(NegationAtLeaves):
 
     def counting(self, plan: Plan, table: str, condition: str) -> str:
         """Group events by window, then join the reduced rows with the baseline."""
+        only_counting(plan, "ES|QL")
         approximate = (_APPROXIMATE,) if plan.type in {"value_median", "value_percentile"} else ()
         self.deviations = (_MILLISECONDS, _LIMITED, *approximate)
         head = header_of(plan, _needs(table, plan.tables), self.deviations)

@@ -11,13 +11,14 @@ from sigma.conversion.state import ConversionState
 from sigma.rule import SigmaRule
 from sigma.types import SigmaExpansion
 
+from keytrip.compile.base import only_counting
 from keytrip.compile.elastic import ElasticBackend
 from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.leaves import Leaf, Named
 from keytrip.compile.monitors import monitor_rule
 from keytrip.compile.opensearch_conditions import Json, all_of, any_of, dsl_condition, none_of
 from keytrip.compile.opensearch_query import ROWS, aggregation, value_source
-from keytrip.compile.plan import COUNTING, Plan
+from keytrip.compile.plan import Plan
 from keytrip.compile.security_analytics import security_analytics
 from keytrip.errors import ContentError
 
@@ -94,8 +95,7 @@ class OpensearchBackend(ElasticBackend):
         """
         if plan.blocks:
             raise ContentError("query DSL cannot join a baseline table", hint="esql, splunk and duckdb can")
-        if plan.type not in COUNTING:
-            raise ContentError(f"query DSL has no sliding windows: {plan.type} is refused", hint="splunk or duckdb can")
+        only_counting(plan, "query DSL")
         self.deviations = ("times are cut to milliseconds", _PAGED)
         sources = {name: value_source(self, self._of(name)) for name in (*plan.group_by, *plan.fields)}
         query = {"bool": {"filter": [json.loads(condition)]}}

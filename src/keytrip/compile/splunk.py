@@ -9,7 +9,7 @@ from typing import ClassVar
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
-from keytrip.compile.base import METHODS, siem_pipeline
+from keytrip.compile.base import METHODS, only_counting, siem_pipeline
 from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
@@ -81,6 +81,7 @@ class SplunkBackend(LeafBackend):
 
     def counting(self, plan: Plan, table: str, condition: str) -> str:
         """Group events by window, then look the reduced rows up."""
+        only_counting(plan, "SPL")
         head = header_of(plan, self._needs(table, plan.tables))
         steps = [*self._events(plan, condition), *_groups(plan), *_verdict(plan)]
         return self._query(head, table, steps)
