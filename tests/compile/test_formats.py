@@ -226,3 +226,14 @@ def test_security_analytics() -> None:
     assert (found["level"], found["status"], found["author"]) == ("high", "test", "unknown")
     with pytest.raises(SigmaError, match="knows no correlations"):
         written("opensearch", "security_analytics", counted(), base())
+
+
+@pytest.mark.parametrize(("target", "kind", "language"), [("lucene", "query", "lucene"), ("eql", "eql", "eql")])
+def test_detection_rule_of_one_event(target: str, kind: str, language: str) -> None:
+    """A rule in a language without data streams of its own names them, and has the query as it is."""
+    rule = matching({"model": "x"})
+    found = json.loads(written(target, "detection_rule", rule))
+    assert found == json.loads(written(target, "siem_rule_ndjson", rule))
+    assert (found["type"], found["language"], found["index"]) == (kind, language, ["logs-keytrip.usage-*"])
+    assert found["query"] == text(target, rule).strip()
+    assert (found["interval"], found["from"]) == ("300s", "now-600s")

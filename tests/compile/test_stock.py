@@ -150,7 +150,17 @@ def test_compile() -> None:
     """`keytrip compile` gives such a rule too, all of its queries; DuckDB has no tables for it and says who does."""
     rule = document(plain("two", DETECTIONS["two"]))
     assert compiled("splunk", rule).text == 'Image="a"\nUser="b"\n'
-    assert "targets for it: splunk, esql" in compiled("duckdb", rule).reason
+    assert compiled("duckdb", rule).reason == (
+        "made.yml:1: two: duckdb reads keytrip's own tables only (ai_*); "
+        "targets for it: splunk, esql, lucene, eql, opensearch"
+    )
+
+
+def test_refused_by_stock() -> None:
+    """What a stock backend cannot say is refused with its place and pySigma's message, without the whole rule."""
+    reason = compiled("splunk", document(plain("placeholder", DETECTIONS["placeholder"]))).reason
+    assert reason.startswith("made.yml:1: placeholder: ")
+    assert "SigmaRule(" not in reason
 
 
 def test_skip_unsupported() -> None:

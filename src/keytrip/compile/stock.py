@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from typing import Any
+from typing import Any, NoReturn
 
 from sigma.collection import SigmaCollection
 from sigma.conversion.base import Backend
@@ -12,6 +12,9 @@ from sigma.correlations import SigmaCorrelationRule
 from sigma.exceptions import SigmaConversionError
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
+
+from keytrip.compile.plan import place_of
+from keytrip.errors import ContentError
 
 Convert = Callable[[SigmaCollection], Any]
 
@@ -43,13 +46,17 @@ def stock_backend(backend: Backend, rule: Any) -> Backend:
     """
     identifier = str(getattr(backend, "identifier", ""))
     if identifier not in STOCK:
-        hint = ", ".join(name.removeprefix("keytrip_") for name in STOCK)
-        why = f"{identifier.removeprefix('keytrip_')} reads keytrip's tables only (ai_*); targets for it: {hint}"
-        raise SigmaConversionError(rule, rule.source, why)
+        hint = "targets for it: " + ", ".join(name.removeprefix("keytrip_") for name in STOCK)
+        _refuse(rule, f"{identifier.removeprefix('keytrip_')} reads keytrip's own tables only (ai_*)", hint)
     module, name = STOCK[identifier]
     stock = getattr(import_module(module), name)
     found: Backend = stock(backend.processing_pipeline, backend.collect_errors, **backend.backend_options)
     return found
+
+
+def _refuse(rule: Any, message: str, hint: str) -> NoReturn:
+    placed = ContentError(message, place=place_of(rule), hint=hint)
+    raise SigmaConversionError(rule, rule.source, str(placed)) from placed
 
 
 def is_foreign(rule: Any, above: tuple[Any, ...] = ()) -> bool:
@@ -64,7 +71,7 @@ def is_foreign(rule: Any, above: tuple[Any, ...] = ()) -> bool:
         references = rule.referenced_rules or rule.rules or ()
         kinds = {is_foreign(reference.rule, (*above, rule)) for reference in references}
         if len(kinds) > 1:
-            raise SigmaConversionError(rule, rule.source, "it refers to rules of ai_* and of other logsources")
+            _refuse(rule, "refers to rules of ai_* and of other logsources", "write one correlation for each")
         return kinds == {True}
     return isinstance(rule, SigmaRule) and not (rule.logsource.category or "").startswith(OURS)
 

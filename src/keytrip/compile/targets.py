@@ -102,11 +102,18 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
         collection = collection_of([document], documents)
         text = _text_of(collection, backend.convert(collection))
     except (SigmaError, KeytripError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, KeytripError) else error
-        return Compiled(document.name, rule_id, target, "", str(cause), document.line)
+        return Compiled(document.name, rule_id, target, "", _reason(document, error), document.line)
     text = text if text.endswith("\n") else text + "\n"
     deviations = tuple(getattr(backend, "deviations", ()))
     return Compiled(document.name, rule_id, target, text, "", document.line, range_of(document), deviations)
+
+
+def _reason(document: Document, error: Exception) -> str:
+    """Return why a rule was refused; pySigma's own errors print the whole rule, of which the message is enough."""
+    for found in (error.__cause__, error):
+        if isinstance(found, KeytripError):
+            return str(found)
+    return f"{document.place}: {error.args[0] if error.args else type(error).__name__}"
 
 
 def _text_of(collection: Any, queries: list[Any]) -> str:
