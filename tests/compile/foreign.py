@@ -49,6 +49,13 @@ CORRELATIONS: dict[str, dict[str, Any]] = {
     "value_count": {"condition": {"gte": 3, "field": "User"}},
     "temporal": {"rules": ["first", "second"]},
     "temporal_ordered": {"rules": ["first", "second"]},
+    "temporal_extended": {"type": "temporal", "rules": None, "condition": "first and not second"},
+    "aliased": {
+        "type": "temporal",
+        "rules": ["first", "second"],
+        "group-by": ["who"],
+        "aliases": {"who": {"first": "User", "second": "TargetUser"}},
+    },
     "value_sum": {"condition": {"gt": 3, "field": "Bytes"}},
     "value_avg": {"condition": {"gt": 3, "field": "Bytes"}},
     "value_median": {"condition": {"gt": 3, "field": "Bytes"}},
@@ -83,7 +90,8 @@ def foreign_rules() -> Iterator[tuple[str, str]]:
     bases = [plain("first", DETECTIONS["plain"]), plain("second", DETECTIONS["list"])]
     for name, changes in CORRELATIONS.items():
         common = {"type": name, "rules": ["first"], "group-by": ["User"], "timespan": "5m"}
-        rule = {**plain(name, {}), "correlation": {**common, **changes}}
+        correlation = {member: value for member, value in {**common, **changes}.items() if value is not None}
+        rule = {**plain(name, {}), "correlation": correlation}
         del rule["detection"], rule["logsource"]
         yield name, yaml.safe_dump_all([*bases, rule])
         alone = {**rule, "correlation": {**rule["correlation"], "generate": True}}
