@@ -28,6 +28,13 @@ _PROGRAM = re.compile(r"(?:^|\| *)([\w.-]+)")
 # What the folder has, or every system; `make` targets are the project's own set-up and are looked up instead.
 _RUN = {"keytrip", "sigma", "cat", "ls", "head"}
 _INCIDENTS = 'incidents: [{key_id: key_abc, from: 2026-11-03, to: 2026-11-04, why: "stolen, rotated on the 4th"}]\n'
+_WHOAMI = """title: Who am I
+id: 5a5c2c0e-0c0f-4f0e-9a53-6d2f6f1f6c11
+status: test
+level: low
+logsource: {product: windows, category: process_creation}
+detection: {selection: {Image|endswith: '\\whoami.exe'}, condition: selection}
+"""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,9 @@ def fresh(month: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "incidents.yml").write_text(_INCIDENTS, encoding="utf-8")
     (folder / "mypack/rules").mkdir(parents=True)
     (folder / "mypack/pack.yml").write_text("disabled: [org_spend_threshold_low]\n", encoding="utf-8")
+    shutil.copytree(ROOT / "rules", folder / "rules")
+    (folder / "own").mkdir()
+    (folder / "own/whoami.yml").write_text(_WHOAMI, encoding="utf-8")
     return folder
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 import pytest
-from engines.invented import BASES, correlations, field_rules, full_world, invented_world, plain_rules
+from engines.invented import BASES, correlations, field_rules, full_world, invented_world, plain_rules, random_rules
 from engines.search_server.client import SearchClient
 from engines.worlds import World, differences, ship, world_of_files
 
@@ -54,7 +55,7 @@ def test_cases(elasticsearch: SearchClient) -> None:
 
 def test_conditions(elasticsearch: SearchClient) -> None:
     """Every kind of condition, negated and mixed with others, matches the same awkward records."""
-    world, rules = invented_world(1, 120), list(plain_rules())
+    world, rules = invented_world(1, 120), [*plain_rules(), *islice(random_rules(2, 150), 0, None, 3)]
     ship(world, elasticsearch, rules, rules)
     found, alerts = differences(world, elasticsearch, rules, rules)
     assert not found

@@ -148,8 +148,11 @@ def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format, quie
 
 def compile_(
     names: RuleNames = None,
-    target: Annotated[str, typer.Option("--target", "-t", help="splunk, esql or duckdb.")] = "splunk",
+    target: Annotated[
+        str, typer.Option("--target", "-t", help="splunk, esql, eql, lucene, opensearch, duckdb.")
+    ] = "splunk",
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for one file a rule and index.json.")] = None,
+    explain: Annotated[bool, typer.Option("--explain", help="Show which part of a rule became what.")] = False,
     tag: Tags = None,
     pack: opt.Packs = None,
     form: opt.FormatOption = Format.table,
@@ -160,9 +163,11 @@ def compile_(
 
     \b
     Examples:
-      keytrip compile key_new_network --target esql
+      keytrip compile key_new_network --target esql --explain
       keytrip compile --target splunk --out compiled/splunk
     """
+    if explain:
+        return _explained(names, tag, target, tuple(pack or ()), form)
     from keytrip.compile.targets import compile_to
 
     chosen, documents = _chosen(names, tag, None, tuple(pack or ()), loud=False)
@@ -180,6 +185,28 @@ def compile_(
             if not r.text:
                 note(f"{r.rule} refused: {r.reason}")
     return int(any(not r.text for r in results))
+
+
+def _explained(
+    names: list[str] | None, tags: list[str] | None, target: str, packs: tuple[Path, ...], form: Format
+) -> int:
+    from keytrip.compile.explain import explain
+    from keytrip.errors import ContentError
+
+    chosen, documents = _chosen(names, tags, None, packs, loud=False)
+    rows: list[dict[str, Any]] = []
+    refused = 0
+    for document in chosen:
+        try:
+            parts = explain(target, document, documents, packs)
+        except ContentError as error:
+            refused += 1
+            note(f"{document.name} refused: {error}")
+            continue
+        rows += [part.as_row() if form is Format.table else part.as_json() for part in parts]
+    wide = ("rule", "part", "says", "at", "lines", "query")
+    show(rows, ("at", "part", "lines", "query") if form is Format.table else wide, form)
+    return int(refused > 0)
 
 
 _STYLES = {"yes": "green", "partly": "yellow", "no": "bold red"}

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from sigma.collection import SigmaCollection
 from sigma.conditions import ConditionAND, ConditionNOT, ConditionOR, ConditionValueExpression
 from sigma.conversion.base import TextQueryBackend
 from sigma.conversion.state import ConversionState
-from sigma.exceptions import SigmaConversionError
+from sigma.exceptions import SigmaConversionError, SigmaError
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
 from sigma.rule import SigmaRule
 
+from keytrip.compile.formats import Writer, Written, as_it_is
 from keytrip.compile.plan import Plan
 from keytrip.compile.resolve import place_of, plan_of, table_of
+from keytrip.compile.stock import convert_parted, stock_backend
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import Field, Table, vocabulary
 
@@ -25,6 +28,7 @@ if TYPE_CHECKING:
     from sigma.correlations import SigmaCorrelationRule
 
 STATE = "keytrip_siem"
+METHODS: dict[str, str] = {"default": "Tumbling windows, then the baseline"}
 
 
 def siem_pipeline(siem: str) -> ProcessingPipeline:
@@ -59,7 +63,7 @@ class KeytripBackend(TextQueryBackend):
     """
 
     siem: ClassVar[str] = ""
-    correlation_methods: ClassVar[dict[str, str] | None] = {"default": "Tumbling windows, then the baseline"}
+    correlation_methods: ClassVar[dict[str, str] | None] = METHODS
     group_expression: ClassVar[str | None] = "({expr})"
     token_separator: str = " "  # noqa: S105 - no password, as the next three
     or_token: ClassVar[str] = "or"  # noqa: S105
@@ -68,6 +72,10 @@ class KeytripBackend(TextQueryBackend):
     precedence: ClassVar[Any] = (ConditionNOT, ConditionAND, ConditionOR)
     convert_or_as_in: ClassVar[bool] = False
     convert_and_as_in: ClassVar[bool] = False
+    # output format -> what writes a rule of ours in it; pySigma's own formats hold for other logsources
+    writers: ClassVar[Mapping[str, Writer]] = {"default": as_it_is}
+    # our format -> pySigma's that comes closest, for rules of other logsources
+    stock_formats: ClassVar[Mapping[str, str]] = {}
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
@@ -89,6 +97,35 @@ class KeytripBackend(TextQueryBackend):
     def exactly(self, field: str, text: str) -> str:
         """Return the condition that the canonical `field` is exactly `text`."""
 
+    def convert(
+        self,
+        rule_collection: SigmaCollection,
+        output_format: str | None = None,
+        correlation_method: str | None = None,
+        callback: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Convert a collection: rules of `ai_*` logsources here, others with pySigma's own backend.
+
+        Raises:
+            SigmaConversionError: As `convert_rule`, or the target has no stock backend.
+        """
+        chosen = output_format or self.default_format
+        self.deviations = ()
+        ours = super().convert
+
+        def theirs(rules: SigmaCollection) -> Any:
+            stock = stock_backend(self, rules.rules[-1])
+            method = None if correlation_method == self.default_correlation_method else correlation_method
+            found = stock.convert(rules, self.stock_formats.get(chosen, chosen), method, callback)
+            self.errors += stock.errors
+            return found
+
+        return convert_parted(rule_collection, lambda own: ours(own, chosen, correlation_method, callback), theirs)
+
+    def finalize(self, queries: list[Any], output_format: str) -> Any:  # noqa: ARG002 - pySigma's signature
+        """Leave queries as they are written, but for what the user's pipeline adds."""
+        return self.last_processing_pipeline.finalize(queries)
+
     def convert_rule(
         self, rule: SigmaRule, output_format: str | None = None, callback: Callable[..., Any] | None = None
     ) -> list[Any]:
@@ -97,8 +134,27 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: The rule asks for what SEMANTICS does not have, or this target cannot say.
         """
-        with sigma_errors(rule):
+        with self.collecting(rule):
             return self._convert_rule(rule, output_format, callback)
+        return []
+
+    @contextmanager
+    def collecting(self, rule: Any) -> Iterator[None]:
+        """Keep errors where the caller asked for that (`sigma convert --skip-unsupported`)."""
+        try:
+            with sigma_errors(rule):
+                yield
+        except SigmaError as error:
+            if not self.collect_errors:
+                raise
+            self.errors.append((rule, error))
+
+    def _written(self, rule: Any, output_format: str | None, query: str, plan: Plan | None = None) -> Any:
+        chosen = output_format or self.default_format
+        if chosen not in self.writers:
+            hint = f"for it: {', '.join(self.writers)}"
+            raise ContentError(f"the format {chosen} is for rules of other logsources than ai_*", hint=hint)
+        return self.writers[chosen](Written(rule, query, self._table, plan, self.deviations))
 
     def _convert_rule(
         self, rule: SigmaRule, output_format: str | None, callback: Callable[..., Any] | None
@@ -111,7 +167,7 @@ class KeytripBackend(TextQueryBackend):
         rule.set_conversion_result([condition])
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
-        query: Any = self.plain(rule, self._table, condition)
+        query: Any = self._written(rule, output_format, self.plain(rule, self._table, condition))
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
@@ -123,12 +179,17 @@ class KeytripBackend(TextQueryBackend):
             if not isinstance(converted, str):
                 raise ContentError("its condition cannot be converted", place=place_of(rule))
             parts.append(converted)
-        condition = self._any(parts)
+        condition = self.any_of(parts)
         if rule.logsource.product:
-            condition = f"{self.exactly('provider', rule.logsource.product)} {self.and_token} ({condition})"
+            condition = self.narrowed(self.exactly("provider", rule.logsource.product), condition)
         return condition
 
-    def _any(self, conditions: list[str]) -> str:
+    def narrowed(self, first: str, condition: str) -> str:
+        """Return the text that both hold."""
+        return f"{first} {self.and_token} ({condition})"
+
+    def any_of(self, conditions: list[str]) -> str:
+        """Return the text that one of the conditions holds."""
         if len(conditions) == 1:
             return conditions[0]
         return f" {self.or_token} ".join(f"({c})" for c in dict.fromkeys(conditions))
@@ -145,13 +206,16 @@ class KeytripBackend(TextQueryBackend):
         Raises:
             SigmaConversionError: As `convert_rule`.
         """
-        with sigma_errors(rule):
+        with self.collecting(rule):
             return self._convert_correlation(rule, output_format, callback)
+        return []
 
     def _convert_correlation(
         self, rule: SigmaCorrelationRule, output_format: str | None, callback: Callable[..., Any] | None
     ) -> list[Any]:
-        query: Any = self.correlate(plan_of(rule, self.packs))
+        plan = plan_of(rule, self.packs)
+        self._table = plan.reads[0]
+        query: Any = self._written(rule, output_format, self.correlate(plan), plan)
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]
@@ -174,7 +238,7 @@ class KeytripBackend(TextQueryBackend):
         elif len(plan.reads) > 1:
             problem = "correlations over several tables"
         else:
-            return first, self._any([base.condition for base in plan.bases])
+            return first, self.any_of([base.condition for base in plan.bases])
         raise ContentError(f"{problem} are not compiled for this target yet", hint="duckdb can say them")
 
     def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import cache
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
-from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionNOT, ConditionOR
-from sigma.conversion.state import ConversionState
-from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
-from sigma.types import SigmaExpansion
 
-from keytrip.compile.base import fields_of, siem_pipeline
+from keytrip.compile.base import METHODS
+from keytrip.compile.elastic import NegationAtLeaves
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, verdict_steps
+from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
-from keytrip.compile.leaves import Absent, Leaf, LeafBackend, Present
+from keytrip.compile.kibana import detection_rule
+from keytrip.compile.leaves import Leaf
 from keytrip.compile.plan import Plan
 
 _MILLISECONDS = "times are cut to milliseconds"
@@ -24,30 +22,28 @@ _LIMITED = f"at most {ROWS:,} rows"
 _APPROXIMATE = "the percentile is approximate for many values"
 
 
-@cache
-def _layout() -> dict[str, str]:
-    """Return the canonical layout's names, which hold where no pipeline says otherwise."""
-    from keytrip.compile.pipelines import canonical_pipeline
-
-    return fields_of(canonical_pipeline(), EsqlBackend.siem)
-
-
-class EsqlBackend(LeafBackend):
+class EsqlBackend(NegationAtLeaves):
     """`NOT` is moved to the leaves, so that the conditions can be pushed down to the index."""
 
     identifier: ClassVar[str] = "keytrip_esql"
     name: ClassVar[str] = "keytrip Elasticsearch ES|QL"
-    formats: ClassVar[dict[str, str]] = {"default": "ES|QL over logs-keytrip.* and the lookup indices keytrip_<table>"}
-    siem: ClassVar[str] = "elastic"
-    backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("elastic")
+    formats: ClassVar[dict[str, str]] = {
+        "default": "ES|QL over logs-keytrip.* and the lookup indices keytrip_<table>",
+        "detection_rule": "detection rules for Kibana, one a line",
+        "siem_rule_ndjson": "the same, under pySigma's name",
+        "siem_rule": "pySigma's rule as JSON; for logsources other than ai_*",
+        "kibana_ndjson": "pySigma's saved searches; for logsources other than ai_*",
+    }
+    correlation_methods: ClassVar[dict[str, str] | None] = METHODS | {"stats": "pySigma's; for other logsources"}
+    stock_formats: ClassVar[Mapping[str, str]] = {"detection_rule": "siem_rule_ndjson"}
+    writers: ClassVar[Mapping[str, Writer]] = {
+        "default": as_it_is,
+        "detection_rule": detection_rule("esql", "esql"),
+        "siem_rule_ndjson": detection_rule("esql", "esql"),
+    }
     or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language
     and_token: ClassVar[str] = "AND"  # noqa: S105 - the same
     not_token: ClassVar[str] = "NOT"  # noqa: S105 - the same
-    parenthesize: bool = True
-
-    def field_map(self) -> dict[str, str]:
-        """Return the pipeline's names, or the canonical layout's where it has none."""
-        return super().field_map() or _layout()
 
     def column(self, name: str) -> str:
         """Return the text of a canonical field."""
@@ -61,31 +57,13 @@ class EsqlBackend(LeafBackend):
     def _test(self, leaf: Leaf) -> Condition:
         return esql_test(leaf, self.column)
 
-    def convert_condition_not(self, cond: ConditionNOT, state: ConversionState) -> Any:
-        """Move the negation to the leaves."""
-        of: Any = cond.args[0]
-        match of:
-            case ConditionNOT():
-                inner: Any = of.args[0]
-            case ConditionAND():
-                inner = ConditionOR([ConditionNOT([arg]) for arg in of.args])
-            case ConditionOR():
-                inner = ConditionAND([ConditionNOT([arg]) for arg in of.args])
-            case ConditionFieldEqualsValueExpression(value=SigmaExpansion(values=values)):
-                each = [ConditionFieldEqualsValueExpression(of.field, value) for value in values]
-                inner = ConditionAND([*(ConditionNOT([arg]) for arg in each)])
-            case ConditionFieldEqualsValueExpression():
-                return self._unless(self.leaf_of(of))
-            case _:
-                return super().convert_condition_not(cond, state)
-        return self.convert_condition(inner, state)
+    def beside_null(self, tested: list[str], others: list[str]) -> str:
+        """Hide the tests for null from the optimiser; the others stay what the index can be asked for."""
+        hidden = [f"COALESCE({text}, false)" for text in tested]
+        return " AND ".join([*hidden, *(f"({text})" for text in others)])
 
-    def _unless(self, leaf: Leaf) -> str:
-        match leaf:
-            case Present(of):
-                return self.leaf(Absent(of))
-            case Absent(of):
-                return self.leaf(Present(of))
+    def unless(self, leaf: Leaf) -> str:
+        """Write a leaf that is negated."""
         return self._test(leaf).negated
 
     def exactly(self, field: str, text: str) -> str:

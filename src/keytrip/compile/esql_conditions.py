@@ -91,8 +91,8 @@ def esql_test(leaf: Leaf, column: Column) -> Condition:
             return Condition(f"{column(of.name)} IS NULL")
         case Present(of):
             return Condition(f"{column(of.name)} IS NOT NULL")
-        case Equals(of, text, cased):
-            return _one(of, column, f"{_folded(of, column, cased=cased)} == {quote_esql(text)}")
+        case Equals(of):
+            return _one(of, column, _equality(leaf, column))
         case Like(of, parts, cased):
             return _one(of, column, f"{_text(of, column)} {_pattern(parts, cased=cased)}")
         case Matches(of, regex):
@@ -104,6 +104,13 @@ def esql_test(leaf: Leaf, column: Column) -> Condition:
             return _within(of, str(network), column)
         case SameAs(of, other):
             return Condition(_same(leaf, column), tuple(column(f.name) for f in (of, other) if f.field.shipped))
+
+
+def _equality(leaf: Equals, column: Column) -> str:
+    if not leaf.cased and not leaf.text.isascii():
+        # the index compares `TO_LOWER` to a text in ASCII's cases only (seen in 8.19.21)
+        return f"{_text(leaf.of, column)} {_pattern((leaf.text,), cased=False)}"
+    return f"{_folded(leaf.of, column, cased=leaf.cased)} == {quote_esql(leaf.text)}"
 
 
 def _one(of: Named, column: Column, text: str) -> Condition:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
-from keytrip.compile.base import siem_pipeline
+from keytrip.compile.base import METHODS, siem_pipeline
+from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Block, Plan
+from keytrip.compile.savedsearches import saved_search
 from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
 from keytrip.compile.splunk_expressions import spl_all, spl_excess, spl_threshold
 from keytrip.compile.times import civil, hour_of_day, hour_of_week
@@ -34,7 +36,13 @@ class SplunkBackend(LeafBackend):
 
     identifier: ClassVar[str] = "keytrip_splunk"
     name: ClassVar[str] = "keytrip Splunk SPL"
-    formats: ClassVar[dict[str, str]] = {"default": "SPL over index=keytrip and the lookups keytrip_<table>"}
+    formats: ClassVar[dict[str, str]] = {
+        "default": "SPL over index=keytrip and the lookups keytrip_<table>",
+        "savedsearches": "stanzas of savedsearches.conf, one a rule",
+        "data_model": "pySigma's searches of data models; for logsources other than ai_*",
+    }
+    correlation_methods: ClassVar[dict[str, str] | None] = METHODS | {"stats": "pySigma's; for other logsources"}
+    writers: ClassVar[Mapping[str, Writer]] = {"default": as_it_is, "savedsearches": saved_search}
     siem: ClassVar[str] = "splunk"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("splunk")
     or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 TARGETS: dict[str, tuple[str, str, str]] = {
     "splunk": ("keytrip.compile.splunk", "SplunkBackend", "spl"),
     "esql": ("keytrip.compile.esql", "EsqlBackend", "esql"),
+    "eql": ("keytrip.compile.eql", "EqlBackend", "eql"),
+    "lucene": ("keytrip.compile.lucene", "LuceneBackend", "lucene"),
+    "opensearch": ("keytrip.compile.opensearch", "OpensearchBackend", "json"),
     "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
 }
 
@@ -97,13 +100,30 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
 
     rule_id = str(document.data.get("id") or "")
     try:
-        text = backend.convert(collection_of([document], documents))[-1]
+        collection = collection_of([document], documents)
+        text = _text_of(collection, backend.convert(collection))
     except (SigmaError, KeytripError) as error:
-        cause = error.__cause__ if isinstance(error.__cause__, KeytripError) else error
-        return Compiled(document.name, rule_id, target, "", str(cause), document.line)
+        return Compiled(document.name, rule_id, target, "", _reason(document, error), document.line)
     text = text if text.endswith("\n") else text + "\n"
     deviations = tuple(getattr(backend, "deviations", ()))
     return Compiled(document.name, rule_id, target, text, "", document.line, range_of(document), deviations)
+
+
+def _reason(document: Document, error: Exception) -> str:
+    """Return why a rule was refused; pySigma's own errors print the whole rule, of which the message is enough."""
+    for found in (error.__cause__, error):
+        if isinstance(found, KeytripError):
+            return str(found)
+    return f"{document.place}: {error.args[0] if error.args else type(error).__name__}"
+
+
+def _text_of(collection: Any, queries: list[Any]) -> str:
+    """Return the query of the collection's last rule, which alone was asked for."""
+    from keytrip.compile.stock import is_foreign
+
+    last = collection.rules[-1]
+    # pySigma's backends give one query for each condition of a plain rule
+    return "\n".join(map(str, last.get_conversion_result())) if is_foreign(last) else str(queries[-1])
 
 
 def range_of(document: Document) -> str:
