@@ -23,7 +23,7 @@ _TIMES = ("window_start", "window_end", "first_seen", "last_seen")
 def events_of(world: World) -> list[dict[str, Any]]:
     """Return the usage events as Splunk holds them."""
     envelopes = (splunk_event("usage", record) for record in world.records("usage"))
-    return [{**envelope["event"], "_time": envelope["time"]} for envelope in envelopes]
+    return [{**e["event"], "_time": e["time"], "sourcetype": e["sourcetype"]} for e in envelopes]
 
 
 def lookups_of(world: World) -> dict[str, list[dict[str, Any]]]:

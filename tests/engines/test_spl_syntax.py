@@ -9,13 +9,13 @@ from engines.spl_parser.spl_parser import SplCheck
 
 from keytrip.compile.targets import compile_to
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "splunk"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_golden(spl_check: SplCheck) -> None:
-    """Every rule's SPL parses."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.spl")}
-    assert len(texts) >= 6
+    """The SPL of every rule and of each kind of correlation parses."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.rglob("splunk/*.spl")}
+    assert len(texts) >= 24
     assert not {name: errors for name, errors in spl_check(texts).items() if errors}
 
 

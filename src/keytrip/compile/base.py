@@ -18,6 +18,7 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.plan import Plan
 from keytrip.compile.resolve import place_of, plan_of, table_of
+from keytrip.compile.schedule import EVERY_EVENT, range_of
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import Field, Table, vocabulary
 
@@ -58,6 +59,7 @@ class KeytripBackend(TextQueryBackend):
     A target gives constants and leaf methods for conditions, and two methods for queries: `correlate` and `plain`.
     """
 
+    identifier: ClassVar[str] = ""
     siem: ClassVar[str] = ""
     correlation_methods: ClassVar[dict[str, str] | None] = {"default": "Tumbling windows, then the baseline"}
     group_expression: ClassVar[str | None] = "({expr})"
@@ -71,6 +73,10 @@ class KeytripBackend(TextQueryBackend):
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
+    # the time range that a schedule has to give the last query
+    range: str = EVERY_EVENT
+    # whether temporal correlations have a sliding window
+    sliding: ClassVar[bool] = True
     _table: str = "usage"
 
     @abstractmethod
@@ -112,6 +118,7 @@ class KeytripBackend(TextQueryBackend):
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
         query: Any = self.plain(rule, self._table, condition)
+        self.range = EVERY_EVENT
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
@@ -151,31 +158,31 @@ class KeytripBackend(TextQueryBackend):
     def _convert_correlation(
         self, rule: SigmaCorrelationRule, output_format: str | None, callback: Callable[..., Any] | None
     ) -> list[Any]:
-        query: Any = self.correlate(plan_of(rule, self.packs))
+        plan = plan_of(rule, self.packs)
+        query: Any = self.correlate(plan)
+        self.range = range_of(plan, sliding=self.sliding)
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]
         rule.set_conversion_result(queries)
         return queries if rule._output else []  # noqa: SLF001 - as above
 
-    def records_of(self, plan: Plan) -> tuple[str, str]:
-        """Return (canonical table, condition) of a counting correlation's events, for a target that knows no other.
+    def inner_of(self, plan: Plan) -> Plan | None:
+        """Return the correlation whose alerts are a plan's events, or None if its events are records.
 
         Raises:
-            ContentError: The correlation is temporal, builds on others, has aliases or reads several tables.
+            ContentError: They are both, or alerts of several correlations, which a target without unions cannot say.
         """
-        first = plan.bases[0].source
-        if plan.temporal:
-            problem = f"{plan.type} correlations"
-        elif plan.inner or not isinstance(first, str):
-            problem = "correlations over correlations"
-        elif any(base.aliases for base in plan.bases):
-            problem = "aliases"
-        elif len(plan.reads) > 1:
-            problem = "correlations over several tables"
-        else:
-            return first, self._any([base.condition for base in plan.bases])
-        raise ContentError(f"{problem} are not compiled for this target yet", hint="duckdb can say them")
+        inner = plan.inner
+        if not inner:
+            return None
+        if len(inner) > 1 or any(isinstance(base.source, str) for base in plan.bases):
+            names = ", ".join(dict.fromkeys(base.name for base in plan.bases))
+            raise ContentError(
+                f"{self.identifier.removeprefix('keytrip_')} cannot put alerts beside other events: {names}",
+                hint="duckdb can, as can one correlation over the alerts of one",
+            )
+        return inner[0]
 
     def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002
         """Refuse keywords: a record has no text of its own to search."""

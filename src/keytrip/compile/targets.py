@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keytrip.compile.compiled import collection_of
-from keytrip.compile.plan import TEMPORAL
 from keytrip.errors import KeytripError, UsageError
 
 if TYPE_CHECKING:
@@ -102,17 +101,4 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
         cause = error.__cause__ if isinstance(error.__cause__, KeytripError) else error
         return Compiled(document.name, rule_id, target, "", str(cause), document.line)
     text = text if text.endswith("\n") else text + "\n"
-    deviations = tuple(getattr(backend, "deviations", ()))
-    return Compiled(document.name, rule_id, target, text, "", document.line, range_of(document), deviations)
-
-
-def range_of(document: Document) -> str:
-    """Return the time range that a schedule must give: the current window of a correlation, all new events else.
-
-    A temporal correlation's window slides: it needs the events of a whole timespan before the new ones.
-    """
-    correlation = document.data.get("correlation")
-    if not isinstance(correlation, dict):
-        return "last: interval"
-    temporal = correlation.get("type") in TEMPORAL
-    return f"{'last: interval and' if temporal else 'current_window:'} {correlation['timespan']}"
+    return Compiled(document.name, rule_id, target, text, "", document.line, backend.range, backend.deviations)
