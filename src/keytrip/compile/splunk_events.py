@@ -150,7 +150,8 @@ def _doubled(seen: Sequence[_Seen]) -> list[str]:
     names, views = list[str](), list[str]()
     for number, one in enumerate(seen):
         bits = "".join(f'.if({mark}, "1", "0")' if mark else '."0"' for mark in one.marks)
-        views.append(f'if({one.test}, ("v{number:02}"{bits}), null())')
+        packed = f'("v{number:02}"{bits})' if bits else f'"v{number:02}"'
+        views.append(f"if({one.test}, {packed}, null())")
         names += [f"kt_v{number}_{place} = {text}" for place, text in enumerate(one.columns.values())]
     kept = " ".join(["_time", "kt_view", *(name.partition(" ")[0] for name in names)])
     made = [f"kt_view = mvappend({', '.join(views)})", *names]
