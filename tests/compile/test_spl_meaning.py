@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from compile.spl_machine import run
-from engines.invented import BASES, correlations, invented_world, plain_rules
+from engines.invented import BASES, INNER, correlations, invented_world, plain_rules, sliding
 from engines.worlds import World, in_order
 
 from keytrip.baselines.jobs import load_jobs
@@ -43,7 +43,7 @@ def differing(world: World, rules: Sequence[Document]) -> tuple[dict[str, object
     found: dict[str, object] = {}
     alerts = 0
     lookups, events = lookups_of(world), events_of(world)
-    documents = [*BASES, *rules]
+    documents = [*BASES, INNER, *rules]
     texts = [compile_to(target, rules, documents) for target in ("duckdb", "splunk")]
     for rule, ours, theirs in zip(rules, *texts, strict=True):
         assert not theirs.reason
@@ -71,3 +71,10 @@ def test_correlations(seed: int) -> None:
     found, alerts = differing(invented_world(seed, 500), list(correlations()))
     assert not found
     assert alerts > 1000
+
+
+def test_sliding() -> None:
+    """Temporal correlations with a baseline, and chains over and under them, give the same alerts."""
+    found, alerts = differing(invented_world(14, 800), list(sliding()))
+    assert not found
+    assert alerts > 30
