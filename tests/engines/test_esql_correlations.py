@@ -16,7 +16,6 @@ import duckdb
 import pytest
 from engines.search_server.client import SearchClient
 from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
 from judge import compare
 from judge.correlated import START, Correlated, correlated, deriving
 from judge.judge import every_alert
@@ -58,12 +57,6 @@ def within(case: Correlated, start: datetime, end: datetime) -> Correlated:
     return replace(case, records=rows)
 
 
-@st.composite
-def cases(draw: st.DrawFn) -> tuple[Correlated, int]:
-    """Draw a case and the number of halves of a timespan after the first possible record at which the range ends."""
-    return cut(draw(correlated())), draw(st.integers(1, 6))
-
-
 def ship(client: SearchClient, con: duckdb.DuckDBPyConnection, case: Correlated) -> None:
     """Make a case's records the only ones in Elasticsearch."""
     load(con, case)
@@ -71,23 +64,29 @@ def ship(client: SearchClient, con: duckdb.DuckDBPyConnection, case: Correlated)
         client.load(table, (elastic_document(record) for record in records(con, table)))
 
 
-def differences(client: SearchClient, case: Correlated, halves: int) -> tuple[list[str], str]:
+def differences(client: SearchClient, case: Correlated) -> tuple[list[str], set[str]]:
     """Return how the answers to the last rule differ, and what came of it: the kind, or that it is refused."""
     found = documents(case)
     (compiled,) = compile_to("esql", found[-1:], found)
     if compiled.reason:
         assert any(words in compiled.reason for words in REFUSED), compiled.reason
-        return [], "refused"
+        return [], {"refused"}
     correlation: dict[str, Any] = dict(found[-1].data["correlation"])
-    kind, bounds = correlation["type"], ()
-    if kind.startswith("temporal"):
-        span = timedelta(seconds=int(correlation["timespan"][:-1]))
-        # the millisecond takes in what lies on the border
-        end = START + halves * span / 2 + timedelta(milliseconds=1)
-        bounds = (f"{(end - span).isoformat(timespec='milliseconds')}Z", f"{end.isoformat(timespec='milliseconds')}Z")
-        case = within(case, end - span, end)
-    rows = [alert(kind, row) for row in client.esql(compiled.text, *bounds)]
-    return compare.alert_differences(rows, every_alert(*judged(case))), f"{kind}{' alerts' if rows else ''}"
+    kind = correlation["type"]
+    apart, outcomes = list[str](), {kind}
+    for bounds in ranges(correlation) if kind.startswith("temporal") else [()]:
+        asked = within(case, *bounds) if bounds else case
+        rows = [alert(kind, row) for row in client.esql(compiled.text, *bounds)]
+        apart += compare.alert_differences(rows, every_alert(*judged(asked)))
+        outcomes |= {f"{kind} alerts"} if rows else set()
+    return apart, outcomes
+
+
+def ranges(correlation: dict[str, Any]) -> list[tuple[datetime, datetime]]:
+    """Return ranges of just the timespan; a millisecond more on the later side takes in what lies on the border."""
+    span = timedelta(seconds=int(correlation["timespan"][:-1]))
+    ends = [START + halves * span / 2 + timedelta(milliseconds=1) for halves in range(1, 7)]
+    return [(end - span, end) for end in ends]
 
 
 def test_same_alerts(elasticsearch: SearchClient, con: duckdb.DuckDBPyConnection) -> None:
@@ -101,17 +100,15 @@ def test_same_alerts(elasticsearch: SearchClient, con: duckdb.DuckDBPyConnection
         suppress_health_check=list(HealthCheck),
         phases=[Phase.generate],
     )
-    @given(drawn=cases())
-    def check(drawn: tuple[Correlated, int]) -> None:
-        case, halves = drawn
+    @given(drawn=correlated())
+    def check(drawn: Correlated) -> None:
+        case = cut(drawn)
         ship(elasticsearch, con, case)
         for number, document in enumerate(case.documents):
             if "correlation" in document:
-                apart, outcome = differences(
-                    elasticsearch, replace(case, documents=case.documents[: number + 1]), halves
-                )
+                apart, outcomes = differences(elasticsearch, replace(case, documents=case.documents[: number + 1]))
                 assert apart == [], document
-                seen[outcome] += 1
+                seen.update(outcomes)
 
     check()
     assert {"event_count alerts", "value_count alerts", "temporal alerts", "temporal_ordered alerts"} <= set(seen)
@@ -121,6 +118,6 @@ def test_derived_fields(elasticsearch: SearchClient, con: duckdb.DuckDBPyConnect
     """An alert of an inner correlation has its group's fields, those derived from them, and no other."""
     cases = deriving()
     ship(elasticsearch, con, cases[0])
-    found = [differences(elasticsearch, case, 0) for case in cases]
+    found = [differences(elasticsearch, case) for case in cases]
     assert [(apart, case.documents) for case, (apart, _) in zip(cases, found, strict=True) if apart] == []
-    assert [outcome for _, outcome in found].count("event_count alerts") == 6
+    assert sum("event_count alerts" in outcomes for _, outcomes in found) == 6

@@ -20,7 +20,7 @@ from judge.worlds import alert, database, documents, judged, load, records
 from keytrip.compile.targets import compile_to
 from keytrip.export.layout import splunk_event
 
-EXAMPLES = int(os.environ.get("KEYTRIP_CORRELATIONS", "200"))
+EXAMPLES = int(os.environ.get("KEYTRIP_CORRELATIONS", "120"))
 REFUSED = ("has no field", "is varchar in", "cannot put alerts beside other events", "cannot make the source_net")
 
 
