@@ -43,8 +43,9 @@ UNKNOWN = Unknown()
 def run(spl: str, events: Iterable[Row], lookups: Mapping[str, Sequence[Row]]) -> list[Row]:
     """Return the rows of a compiled query over events (with `_time`) and lookup tables."""
     body = re.sub(r"```.*?```", "", spl, flags=re.DOTALL).strip()
-    _, *commands = _split(body, "|")
-    rows = [dict(event) for event in events]
+    search, *commands = _split(body, "|")
+    types = re.findall(r'sourcetype="([^"]*)"', search)
+    rows = [dict(event) for event in events if event["sourcetype"] in types]
     for command in commands:
         name, _, rest = command.strip().partition(" ")
         rows = _COMMANDS[name](rows, rest.strip(), lookups)
@@ -223,6 +224,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "match": _on_text(_match),
     "substr": _on_text(lambda text, start, *size: text[start - 1 :][: size[0] if size else None]),
     "split": _on_text(lambda text, by: text.split(by) if by else list(text)),
+    "replace": _on_text(lambda text, pattern, by: re.sub(pattern.replace("\\z", "\\Z"), by, text)),
+    # null arguments add nothing (Search Reference, multivalue eval functions)
+    "mvappend": lambda *found: [one for one in found if one is not None] or None,
     "mvcount": lambda found: None if found is None else len(found),
     "tonumber": _number,
     "floor": lambda found: None if found is None else math.floor(found),
@@ -307,11 +311,32 @@ def _eventstats(rows: list[Row], text: str, _: object) -> list[Row]:
 
 
 def _streamstats(rows: list[Row], text: str, _: object) -> list[Row]:
-    aggregates, by = _parts(text)
+    """Running values in the order of the rows; `current=f` leaves out the row itself (Search Reference, streamstats).
+
+    Windows are not read: `window` and `time_window` are capped by limits.conf.
+    """
+    before = text.startswith("current=f ")
+    aggregates, by = _parts(text.removeprefix("current=f "))
     for group in _grouped(rows, by).values():
-        for place, row in enumerate(group, 1):
-            row.update({name: _aggregate(f, x, group[:place]) for f, x, name in aggregates})
+        seen = [dict(row) for row in group]
+        for place, row in enumerate(group, 0 if before else 1):
+            row.update({name: _aggregate(f, x, seen[:place]) for f, x, name in aggregates})
     return rows
+
+
+def _fields(rows: list[Row], text: str, _: object) -> list[Row]:
+    """Keep fields, and with them `_time` and `_raw`, unless `-` names what goes (Search Reference, fields)."""
+    if text.startswith("- "):
+        return [{name: found for name, found in row.items() if name not in text.split()} for row in rows]
+    kept = {*text.split(), "_time", "_raw"}
+    return [{name: found for name, found in row.items() if name in kept} for row in rows]
+
+
+def _mvexpand(rows: list[Row], text: str, _: object) -> list[Row]:
+    """One row for each value (Search Reference, mvexpand); a row without any is not documented to stay."""
+    for row in rows:
+        assert isinstance(row[text], list), f"mvexpand {text} over {row}"
+    return [{**row, text: one} for row in rows for one in row[text]]
 
 
 def _sort(rows: list[Row], text: str, _: object) -> list[Row]:
@@ -344,6 +369,8 @@ _COMMANDS: dict[str, Callable[[list[Row], str, Any], list[Row]]] = {
     "eventstats": _eventstats,
     "streamstats": _streamstats,
     "sort": _sort,
+    "fields": _fields,
+    "mvexpand": _mvexpand,
     "lookup": _lookup,
     "table": _table,
 }

@@ -115,24 +115,69 @@ def test_a_circle_is_refused_and_not_silent() -> None:
     assert "right -> left -> right" in compiled(*rules).refused
 
 
-@pytest.mark.parametrize("target", ["splunk", "esql"])
-@pytest.mark.parametrize(
-    ("rules", "words"),
-    [
-        ([correlation("x", ["one"])], "temporal correlations"),
-        ([correlation("y", ["one"], "event_count"), correlation("x", ["y"], "event_count")], "over correlations"),
-        ([correlation("x", ["one"], "event_count", group_by=["a"], aliases={"a": {"one": "user"}})], "aliases"),
-        ([correlation("x", ["one", "act"], "event_count")], "over several tables"),
-    ],
-    ids=["temporal", "nested", "aliases", "tables"],
-)
-def test_targets_that_cannot(target: str, rules: list[Document], words: str) -> None:
-    """A target that cannot say a correlation refuses it, with the rule's place and the target that can."""
+INNER = correlation("inner", ["one"], "event_count", group_by=["source_ip"])
+SLID = correlation("slid", ["one", "two"])
+CANNOT: Mapping[str, tuple[str, list[Document], str]] = {
+    "alerts beside records, splunk": ("splunk", [INNER, correlation("x", ["inner", "two"])], "beside other events"),
+    "alerts beside records, esql": ("esql", [INNER, correlation("x", ["inner", "two"])], "beside other events"),
+    "two correlations": ("splunk", [INNER, SLID, correlation("x", ["inner", "slid"])], "inner, slid"),
+    "a window over alerts": ("esql", [INNER, correlation("x", ["inner"])], "no sliding window"),
+    "alerts of a window": ("esql", [SLID, correlation("x", ["slid"], "event_count")], "no sliding window"),
+    "networks, splunk": (
+        "splunk",
+        [INNER, correlation("x", ["inner"], group_by=["source_net"])],
+        "the source_net of inner's",
+    ),
+    "networks, esql": (
+        "esql",
+        [INNER, correlation("x", ["inner"], "event_count", group_by=["source_net"])],
+        "the source_net of inner's",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT)
+def test_targets_that_cannot(case: str) -> None:
+    """A target that cannot say a correlation refuses it, with the rule's place, a reason and a target that can."""
+    target, rules, words = CANNOT[case]
     (result,) = compile_to(target, rules[-1:], [*BASES, *rules])
     assert words in result.reason
     assert "duckdb" in result.reason
-    assert result.line == 1
-    assert result.text == ""
+    assert result.reason.startswith("made.yml:1")
+    assert (result.line, result.text) == (1, "")
+
+
+HOURLY = correlation("hourly", ["one"], "event_count")
+RANGES: Mapping[str, tuple[list[Document], str, str]] = {
+    "a window": ([HOURLY], "current_window: 1h", "current_window: 1h"),
+    "weeks from a Monday": ([correlation("x", ["one"], "event_count", timespan="2w")], *["current_window: 2w"] * 2),
+    "days from a Thursday": ([correlation("x", ["one"], "event_count", timespan="7d")], *["current_window: 7d"] * 2),
+    "a sliding window": ([correlation("x", ["one"], timespan="90m")], "last: 3h", "last: 90m"),
+    "windows within windows": (
+        [HOURLY, correlation("x", ["hourly"], "event_count", timespan="1d")],
+        *["current_window: 1d"] * 2,
+    ),
+    "windows across windows": (
+        [HOURLY, correlation("x", ["hourly"], "event_count", timespan="90m")],
+        *["last: 150m"] * 2,
+    ),
+    "windows before a sliding one": ([HOURLY, correlation("x", ["hourly"])], "last: 3h", ""),
+    "sliding windows before a window": (
+        [SLID, correlation("x", ["slid"], "event_count", timespan="1d")],
+        "last: 26h",
+        "",
+    ),
+    "a plain rule": ([plain("x")], "last: interval", "last: interval"),
+}
+
+
+@pytest.mark.parametrize("case", RANGES)
+def test_ranges(case: str) -> None:
+    """The index says what time range the schedule has to give, the same for each target that slides windows."""
+    rules, sliding, scheduled = RANGES[case]
+    for target, expected in (("splunk", sliding), ("duckdb", sliding), ("esql", scheduled)):
+        (result,) = compile_to(target, rules[-1:], [*BASES, *rules])
+        assert result.range == expected, target
 
 
 def test_what_a_hunt_needs_to_know() -> None:

@@ -6,12 +6,14 @@ import json
 from typing import Any
 
 import pytest
+from compile.kinds import BASES as KIND_BASES
+from compile.kinds import KINDS
 from compile.rules import base, compiled, condition, counted, matching, text
+from sigma.exceptions import SigmaError
 
+from keytrip.compile.compiled import collection_of
 from keytrip.compile.lucene_conditions import quote_lucene, quote_name, slashed
-from keytrip.compile.plan import Plan, Threshold
 from keytrip.compile.targets import backend_of
-from keytrip.errors import ContentError
 
 MODEL = "gen_ai.request.model"
 
@@ -187,9 +189,23 @@ def test_other_scripts() -> None:
     assert condition("esql", matching({"model": "\u00c4b"})) == f'{MODEL} RLIKE "[\u00c4\u00e4][Bb]"'
 
 
-def test_sliding_windows_are_refused() -> None:
-    """No target of ours writes a plan of another kind as if it counted."""
-    plan = Plan("r", "i", "t", "high", "temporal", (), None, Threshold(">", 1.0), (), 60, 0, ())
-    for target in ("splunk", "esql", "opensearch"):
-        with pytest.raises(ContentError, match="is not written for temporal yet"):
-            backend_of(target).counting(plan, "usage", "true")
+@pytest.mark.parametrize("target", ["lucene", "eql", "opensearch"])
+def test_searches_refuse_what_they_cannot_say(target: str) -> None:
+    """Temporal rules, chains, aliases and rules over two tables are refused with the reason, never half said."""
+    for rule in KINDS:
+        found = compiled(target, rule, *KIND_BASES, *KINDS)
+        assert not found.text, rule.name
+        assert (
+            "refused" in found.reason or "not compiled for this target yet" in found.reason or "cannot" in found.reason
+        )
+
+
+@pytest.mark.parametrize("name", ["splunk", "esql"])
+def test_scheduled_forms_are_for_counting_rules(name: str) -> None:
+    """A form that brings its own schedule does not take a window that slides or reaches further back."""
+    form = {"splunk": "savedsearches", "esql": "detection_rule"}[name]
+    for rule in KINDS:
+        if rule.name in {"kind_temporal", "kind_chain"}:
+            collection = collection_of([rule], [rule, *KIND_BASES, *KINDS])
+            with pytest.raises(SigmaError, match=f"the format {form} is not written for"):
+                backend_of(name).convert(collection, form)

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from compile.spl_machine import run
-from engines.invented import BASES, correlations, invented_world, plain_rules
+from engines.invented import BASES, INNER, correlations, invented_world, plain_rules, sliding
 from engines.worlds import World, in_order
 
 from keytrip.baselines.jobs import load_jobs
@@ -23,7 +23,7 @@ _TIMES = ("window_start", "window_end", "first_seen", "last_seen")
 def events_of(world: World) -> list[dict[str, Any]]:
     """Return the usage events as Splunk holds them."""
     envelopes = (splunk_event("usage", record) for record in world.records("usage"))
-    return [{**envelope["event"], "_time": envelope["time"]} for envelope in envelopes]
+    return [{**e["event"], "_time": e["time"], "sourcetype": e["sourcetype"]} for e in envelopes]
 
 
 def lookups_of(world: World) -> dict[str, list[dict[str, Any]]]:
@@ -43,7 +43,7 @@ def differing(world: World, rules: Sequence[Document]) -> tuple[dict[str, object
     found: dict[str, object] = {}
     alerts = 0
     lookups, events = lookups_of(world), events_of(world)
-    documents = [*BASES, *rules]
+    documents = [*BASES, INNER, *rules]
     texts = [compile_to(target, rules, documents) for target in ("duckdb", "splunk")]
     for rule, ours, theirs in zip(rules, *texts, strict=True):
         assert not theirs.reason
@@ -71,3 +71,10 @@ def test_correlations(seed: int) -> None:
     found, alerts = differing(invented_world(seed, 500), list(correlations()))
     assert not found
     assert alerts > 1000
+
+
+def test_sliding() -> None:
+    """Temporal correlations with a baseline, and chains over and under them, give the same alerts."""
+    found, alerts = differing(invented_world(14, 800), list(sliding()))
+    assert not found
+    assert alerts > 30

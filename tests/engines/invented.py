@@ -238,6 +238,20 @@ BASES = (
     _plain("base", {"a": {"request_count|gte": 1}, "condition": "a"}),
     _plain("other", {"a": {"model": "gpt*"}, "b": {"status_code|gte": 400}, "condition": "a or not b"}),
 )
+# A correlation with a baseline, whose alerts others count.
+INNER = _document(
+    {
+        "name": "inner",
+        "correlation": {
+            "type": "value_sum",
+            "rules": ["base"],
+            "group-by": ["key_id", "model", "user_agent"],
+            "timespan": "1d",
+            "condition": {"field": "request_count", "gte": 1},
+        },
+        "baseline": {"table": "key_requests_daily", "exceeds": "mean / 4", "missing": "fire"},
+    }
+)
 _SUM = {"type": "value_sum", "condition": {"field": "cost_usd", "gt": 0.3}}
 _REQUESTS = {"type": "value_sum", "condition": {"field": "request_count", "gt": 0}}
 _LOW = {"type": "value_percentile", "condition": {"field": "input_tokens", "gte": 0, "percentile": 7}}
@@ -294,7 +308,22 @@ CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
         {"table": "key_models", "absent": True, "share": {"gte": 0.2}, "requires": "key_models"},
     ),
     (_REQUESTS, [{**_HOURS, "share": {"gt": 0.1}}, _MEAN]),
+    ({"rules": ["inner"], "timespan": "1w"}, None),
+    ({"rules": ["inner"], "group-by": ["key_id", "model_family"], "timespan": "36h"}, None),
+    ({"rules": ["inner"], **_PER_MODEL}, {"table": "key_models", "absent": True, "requires": "keys"}),
+    ({"rules": ["inner"], "timespan": "1w"}, {"table": "key_models", "absent": True, "share": {"gte": 0.2}}),
 )
+
+
+def sliding() -> Iterator[Document]:
+    """Yield temporal correlations with a baseline, and chains with them."""
+    slid = {"type": "temporal", "rules": ["base", "other"], "timespan": "6h", **_PER_MODEL}
+    absent = {"table": "key_models", "absent": True, "requires": "keys"}
+    yield _document({"name": "slid", "correlation": slid, "baseline": absent})
+    yield _document({"name": "in_order", "correlation": {**slid, "type": "temporal_ordered"}, "baseline": absent})
+    over = {"type": "event_count", "rules": ["slid"], "group-by": ["key_id"], "timespan": "1d"}
+    yield _document({"name": "over_slid", "correlation": {**over, "condition": {"gte": 2}}})
+    yield _document({"name": "slid_over", "correlation": {**slid, "rules": ["inner"], "timespan": "2d"}})
 
 
 def correlations() -> Iterator[Document]:

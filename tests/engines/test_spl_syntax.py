@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from engines.invented import BASES, correlations, plain_rules
+from engines.invented import BASES, INNER, correlations, plain_rules, sliding
 from engines.spl_parser.spl_parser import SplCheck
 
 from keytrip.compile.targets import compile_to
 
-GOLDEN = Path(__file__).parents[1] / "golden" / "splunk"
+GOLDEN = Path(__file__).parents[1] / "golden"
 
 
 def test_golden(spl_check: SplCheck) -> None:
-    """Every rule's SPL parses."""
-    texts = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.glob("*.spl")}
-    assert len(texts) >= 6
+    """The SPL of every rule and of each kind of correlation parses."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in GOLDEN.rglob("splunk/*.spl")}
+    assert len(texts) >= 24
     assert not {name: errors for name, errors in spl_check(texts).items() if errors}
 
 
 def test_invented(spl_check: SplCheck) -> None:
     """So does the SPL of every kind of condition, correlation and baseline block, quotes and other scripts included."""
-    rules = [*plain_rules(), *correlations()]
-    found = compile_to("splunk", rules, [*BASES, *rules])
+    rules = [*plain_rules(), *correlations(), *sliding()]
+    found = compile_to("splunk", rules, [*BASES, INNER, *rules])
     assert not [one.reason for one in found if one.reason]
     assert not {name: errors for name, errors in spl_check({one.rule: one.text for one in found}).items() if errors}

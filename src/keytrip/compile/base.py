@@ -20,6 +20,7 @@ from sigma.rule import SigmaRule
 from keytrip.compile.formats import Writer, Written, as_it_is
 from keytrip.compile.plan import Plan
 from keytrip.compile.resolve import place_of, plan_of, table_of
+from keytrip.compile.schedule import EVERY_EVENT, range_of
 from keytrip.compile.stock import convert_parted, stock_backend
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import Field, Table, vocabulary
@@ -62,6 +63,7 @@ class KeytripBackend(TextQueryBackend):
     A target gives constants and leaf methods for conditions, and two methods for queries: `correlate` and `plain`.
     """
 
+    identifier: ClassVar[str] = ""
     siem: ClassVar[str] = ""
     correlation_methods: ClassVar[dict[str, str] | None] = METHODS
     group_expression: ClassVar[str | None] = "({expr})"
@@ -79,6 +81,10 @@ class KeytripBackend(TextQueryBackend):
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
+    # the time range that a schedule has to give the last query
+    range: str = EVERY_EVENT
+    # whether temporal correlations have a sliding window
+    sliding: ClassVar[bool] = True
     _table: str = "usage"
 
     @abstractmethod
@@ -154,6 +160,9 @@ class KeytripBackend(TextQueryBackend):
         if chosen not in self.writers:
             hint = f"for it: {', '.join(self.writers)}"
             raise ContentError(f"the format {chosen} is for rules of other logsources than ai_*", hint=hint)
+        if plan is not None and chosen != self.default_format and (plan.temporal or plan.inner):
+            problem = f"the format {chosen} is not written for temporal correlations and chains yet"
+            raise ContentError(problem, hint=f"schedule the text of the format {self.default_format} yourself")
         return self.writers[chosen](Written(rule, query, self._table, plan, self.deviations))
 
     def _convert_rule(
@@ -168,6 +177,7 @@ class KeytripBackend(TextQueryBackend):
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
         query: Any = self._written(rule, output_format, self.plain(rule, self._table, condition))
+        self.range = EVERY_EVENT
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
@@ -216,11 +226,29 @@ class KeytripBackend(TextQueryBackend):
         plan = plan_of(rule, self.packs)
         self._table = plan.reads[0]
         query: Any = self._written(rule, output_format, self.correlate(plan), plan)
+        self.range = range_of(plan, sliding=self.sliding)
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]
         rule.set_conversion_result(queries)
         return queries if rule._output else []  # noqa: SLF001 - as above
+
+    def inner_of(self, plan: Plan) -> Plan | None:
+        """Return the correlation whose alerts are a plan's events, or None if its events are records.
+
+        Raises:
+            ContentError: They are both, or alerts of several correlations, which a target without unions cannot say.
+        """
+        inner = plan.inner
+        if not inner:
+            return None
+        if len(inner) > 1 or any(isinstance(base.source, str) for base in plan.bases):
+            names = ", ".join(dict.fromkeys(base.name for base in plan.bases))
+            raise ContentError(
+                f"{self.identifier.removeprefix('keytrip_')} cannot put alerts beside other events: {names}",
+                hint="duckdb can, as can one correlation over the alerts of one",
+            )
+        return inner[0]
 
     def records_of(self, plan: Plan) -> tuple[str, str]:
         """Return (canonical table, condition) of a counting correlation's events, for a target that knows no other.
@@ -239,7 +267,9 @@ class KeytripBackend(TextQueryBackend):
             problem = "correlations over several tables"
         else:
             return first, self.any_of([base.condition for base in plan.bases])
-        raise ContentError(f"{problem} are not compiled for this target yet", hint="duckdb can say them")
+        raise ContentError(
+            f"{problem} are not compiled for this target yet", hint="duckdb and spark say them"
+        )
 
     def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002
         """Refuse keywords: a record has no text of its own to search."""

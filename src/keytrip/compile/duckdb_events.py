@@ -3,40 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 
 from keytrip.compile.plan import Base, Plan, field_of
+from keytrip.compile.views import View, origin, other_names, views_of
 from keytrip.records.sql import quote_name
 from keytrip.records.vocabulary import DUCKDB_TYPES, vocabulary
 
 _WORD = re.compile(r"\w+")
 Writer = Callable[[Plan], str]
-
-
-@dataclass(frozen=True)
-class _View:
-    """Bases of one source that call every field alike.
-
-    Attributes:
-        relation: What to select from.
-        bases: The bases.
-        earlier: Views of the same source before this one.
-    """
-
-    relation: str
-    bases: tuple[Base, ...]
-    earlier: tuple[_View, ...]
-
-    @property
-    def condition(self) -> str:
-        """SQL that any of the bases matches."""
-        found = list(dict.fromkeys(matched(base) for base in self.bases))
-        return found[0] if len(found) == 1 else " or ".join(f"({condition})" for condition in found)
-
-    def field(self, name: str) -> str:
-        """The column that the correlation's `name` stands for."""
-        return quote_name(self.bases[0].field(name))
 
 
 def matched(base: Base) -> str:
@@ -53,65 +28,50 @@ def events_sql(plan: Plan, write: Writer, *, extra: Sequence[str] = (), marks: b
         extra: Further columns, over `timestamp`.
         marks: Whether to add `kt_m0`, `kt_m1`, ...: whether the event is one of that base's.
     """
-    return "\n  union all\n".join(_select(plan, view, extra, marks=marks) for view in _views(plan, write))
+    return "\n  union all\n".join(_select(plan, view, write, extra, marks=marks) for view in views_of(plan))
 
 
-def _views(plan: Plan, write: Writer) -> Iterator[_View]:
-    sources: dict[str, list[Base]] = {}
-    for base in plan.bases:
-        key = base.source if isinstance(base.source, str) else f"plan {base.source.key}"
-        sources.setdefault(key, []).append(base)
-    for bases in sources.values():
-        alike: dict[tuple[str, ...], list[Base]] = {}
-        for base in bases:
-            alike.setdefault(tuple(base.field(name) for name in plan.event_fields), []).append(base)
-        relation, earlier = _relation(plan, bases, write), list[_View]()
-        for same in alike.values():
-            earlier.append(_View(relation, tuple(same), tuple(earlier)))
-        yield from earlier
-
-
-def _select(plan: Plan, view: _View, extra: Sequence[str], *, marks: bool) -> str:
+def _select(plan: Plan, view: View, write: Writer, extra: Sequence[str], *, marks: bool) -> str:
     columns = ["timestamp"]
     for name in plan.event_fields:
         if name != "timestamp":
-            alias = "" if view.field(name) == quote_name(name) else f" as {quote_name(name)}"
-            columns.append(view.field(name) + alias)
+            alias = "" if view.field(name) == name else f" as {quote_name(name)}"
+            columns.append(quote_name(view.field(name)) + alias)
     columns += extra
     if marks:
         columns += [f"{_mark(plan, view, base)} as kt_m{number}" for number, base in enumerate(plan.bases)]
-    present = "".join(f" and {view.field(name)} is not null" for name in plan.group_by)
-    once = "".join(f" and not ({_same(plan, view, other, other.condition)})" for other in view.earlier)
+    present = "".join(f" and {quote_name(view.field(name))} is not null" for name in plan.group_by)
+    once = "".join(f" and not ({_same(plan, view, other, _condition(other))})" for other in view.earlier)
     return (
-        f"  select {', '.join(columns)}\n  from {view.relation}\n"
-        f"  where timestamp is not null{present} and ({view.condition}){once}"
+        f"  select {', '.join(columns)}\n  from {_relation(plan, view.source, write)}\n"
+        f"  where timestamp is not null{present} and ({_condition(view)}){once}"
     )
 
 
-def _same(plan: Plan, view: _View, other: _View, condition: str) -> str:
+def _condition(view: View) -> str:
+    """SQL that any of a view's bases matches."""
+    found = list(dict.fromkeys(matched(base) for base in view.bases))
+    return found[0] if len(found) == 1 else " or ".join(f"({condition})" for condition in found)
+
+
+def _same(plan: Plan, view: View, other: View, condition: str) -> str:
     """SQL that `other` has the event too, in the same group."""
-    pairs = [(view.field(name), other.field(name)) for name in plan.group_by]
-    equal = "".join(f" and coalesce({a} = {b}, false)" for a, b in pairs if a != b)
-    return f"({condition}){equal}"
+    pairs = [(quote_name(ours), quote_name(theirs)) for ours, theirs in other_names(plan, view, other)]
+    return f"({condition})" + "".join(f" and coalesce({a} = {b}, false)" for a, b in pairs)
 
 
-def _mark(plan: Plan, view: _View, base: Base) -> str:
+def _mark(plan: Plan, view: View, base: Base) -> str:
     if base in view.bases:
         return f"({matched(base)})"
-    if _source(base) != _source(view.bases[0]):
+    if origin(base.source) != origin(view.source):
         return "false"
-    other = _View(view.relation, (base,), ())
-    return f"({_same(plan, view, other, matched(base))})"
+    return f"({_same(plan, view, View(base.source, (base,)), matched(base))})"
 
 
-def _source(base: Base) -> str | tuple[str]:
-    return base.source if isinstance(base.source, str) else (base.source.key,)
-
-
-def _relation(plan: Plan, bases: Sequence[Base], write: Writer) -> str:
-    source = bases[0].source
+def _relation(plan: Plan, source: str | Plan, write: Writer) -> str:
     if isinstance(source, str):
         return source
+    bases = [base for base in plan.bases if origin(base.source) == origin(source)]
     used = dict.fromkeys(base.field(name) for base in bases for name in plan.event_fields)
     return f"({_alerts_as_events(source, [*used], write(source))})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from sigma.rule import SigmaRule
@@ -10,16 +11,20 @@ from sigma.rule import SigmaRule
 from keytrip.compile.base import METHODS
 from keytrip.compile.elastic import NegationAtLeaves
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
-from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, verdict_steps
+from keytrip.compile.esql_events import alert_column, event_steps
+from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, shape_steps, verdict_steps
+from keytrip.compile.esql_temporal import temporal_steps
 from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.leaves import Leaf
 from keytrip.compile.plan import Plan
+from keytrip.errors import ContentError
 
 _MILLISECONDS = "times are cut to milliseconds"
 _LIMITED = f"at most {ROWS:,} rows"
 _APPROXIMATE = "the percentile is approximate for many values"
+_SCHEDULED = "the window is the schedule's: the query has to cover exactly the last timespan"
 
 
 class EsqlBackend(NegationAtLeaves):
@@ -44,6 +49,7 @@ class EsqlBackend(NegationAtLeaves):
     or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language
     and_token: ClassVar[str] = "AND"  # noqa: S105 - the same
     not_token: ClassVar[str] = "NOT"  # noqa: S105 - the same
+    sliding: ClassVar[bool] = False
 
     def column(self, name: str) -> str:
         """Return the text of a canonical field."""
@@ -73,7 +79,7 @@ class EsqlBackend(NegationAtLeaves):
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with what Elastic's detection engine knows it by, the rule and its level."""
         self.deviations = (_MILLISECONDS, _LIMITED)
-        head = header_of(rule, _needs(table, ()), self.deviations)
+        head = header_of(rule, _needs([table], ()), self.deviations)
         steps = [
             *day_steps(condition),
             f"WHERE {condition}",
@@ -84,25 +90,43 @@ class EsqlBackend(NegationAtLeaves):
         return _query(head, f"{_events_of(table)} METADATA _id, _index, _version", steps)
 
     def correlate(self, plan: Plan) -> str:
-        """Group events by window, then join the reduced rows with the baseline."""
-        table, condition = self.records_of(plan)
-        approximate = (_APPROXIMATE,) if plan.type in {"value_median", "value_percentile"} else ()
-        self.deviations = (_MILLISECONDS, _LIMITED, *approximate)
-        head = header_of(plan, _needs(table, plan.tables), self.deviations)
-        present = [f"{self.column(name)} IS NOT NULL" for name in plan.group_by if name not in DERIVED]
-        tests = [*present, condition if condition in present else f"({condition})"]
-        where = " AND ".join(dict.fromkeys(tests)) if present else condition
-        groups = group_steps(plan, self.column)
-        steps = [*day_steps(where + "".join(groups)), f"WHERE {where}", *groups, *verdict_steps(plan)]
-        return _query(head, _events_of(table), steps)
+        """Group events by window, then join the reduced rows with the baseline.
+
+        Raises:
+            ContentError: Its events are alerts and records together, or want a field that ES|QL cannot make; or it is a
+                chain with a temporal correlation in it, whose window is the schedule's.
+        """
+        ranked = any(each.type in {"value_median", "value_percentile"} for each in plan.all)
+        more = [(_APPROXIMATE, ranked), (_SCHEDULED, plan.temporal)]
+        self.deviations = (_MILLISECONDS, _LIMITED, *(words for words, here in more if here))
+        steps = [*self._alerts(plan), *shape_steps(plan)]
+        head = header_of(plan, _needs(plan.reads, [t for each in plan.all for t in each.tables]), self.deviations)
+        source = ", ".join(_events_of(table) for table in plan.reads)
+        return _query(head, source if len(plan.reads) == 1 else f"{source} METADATA _index", steps)
+
+    def _alerts(self, plan: Plan) -> list[str]:
+        """Return the steps to one row an alert."""
+        inner = self.inner_of(plan)
+        steps, column = list[str](), self.column
+        if inner is not None:
+            if plan.temporal or inner.temporal:
+                problem = "esql has no sliding window, and the schedule cannot be that of one rule of a chain"
+                raise ContentError(f"{problem}: {plan.rule} over {inner.rule}", hint="duckdb and splunk can say it")
+            steps = [*self._alerts(inner), "RENAME last_seen AS @timestamp"]
+            column = partial(alert_column, inner)
+        events = event_steps(plan, column)
+        groups = temporal_steps(plan, events) if plan.temporal else group_steps(plan, events.columns.__getitem__)
+        made = [*events.steps, *groups]
+        return [*steps, *day_steps("".join(made)), *made, *verdict_steps(plan)]
 
 
 def _events_of(table: str) -> str:
     return f"logs-keytrip.{table}-*"
 
 
-def _needs(table: str, tables: Sequence[str]) -> list[str]:
-    return [f"data streams {_events_of(table)}", *(f"lookup index keytrip_{name}" for name in tables)]
+def _needs(sources: Sequence[str], tables: Sequence[str]) -> list[str]:
+    streams = " and ".join(_events_of(table) for table in sources)
+    return [f"data streams {streams}", *(f"lookup index keytrip_{name}" for name in dict.fromkeys(tables))]
 
 
 def _query(head: Header, source: str, steps: Sequence[str]) -> str:

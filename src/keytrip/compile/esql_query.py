@@ -62,10 +62,10 @@ def group_steps(plan: Plan, column: Column) -> list[str]:
 
 
 def verdict_steps(plan: Plan) -> list[str]:
-    """Return the steps that keep the rows which meet every condition, and shape the result."""
-    tests = [_threshold("value", plan.threshold)]
+    """Return the steps that keep the rows which meet every condition; all that a temporal one asks for is met."""
+    tests = [] if plan.temporal else [_threshold("value", plan.threshold)]
     tests += [_threshold("share", b.share) for b in plan.blocks if b.share is not None]
-    steps = [f"WHERE {' AND '.join(tests)}"]
+    steps = [f"WHERE {' AND '.join(tests)}"] if tests else []
     aside: list[tuple[str, str]] = []
     for number, block in enumerate(plan.blocks):
         steps += _block_steps(block)
@@ -76,8 +76,13 @@ def verdict_steps(plan: Plan) -> list[str]:
             # the next join overwrites columns of the same name
             aside = [(f"kt_{name}", name) for _, name in final]
             steps += _rename([(name, kept) for kept, name in aside])
-    steps += _rename(aside)
-    steps.append(f"EVAL window_end = TO_DATETIME(TO_LONG(window_start) + {plan.seconds * 1000})")
+    return [*steps, *_rename(aside)]
+
+
+def shape_steps(plan: Plan) -> list[str]:
+    """Return the steps that shape the result."""
+    end = f"EVAL window_end = TO_DATETIME(TO_LONG(window_start) + {plan.seconds * 1000})"
+    steps = [] if plan.temporal else [end]
     order = ", ".join(["window_start", *_keys(plan)[:-1]])
     kept = ", ".join(quote_column(name) for name in result_columns(plan))
     return [*steps, labels(plan.rule, plan.level), f"SORT {order}", f"LIMIT {ROWS}", f"KEEP {kept}"]

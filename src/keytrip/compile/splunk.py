@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import ClassVar
 
 from sigma.processing.pipeline import ProcessingPipeline
@@ -16,17 +17,12 @@ from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Block, Plan
 from keytrip.compile.savedsearches import saved_search
 from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
+from keytrip.compile.splunk_events import DERIVED, alert_column, day_steps, event_steps, search_text
 from keytrip.compile.splunk_expressions import spl_all, spl_excess, spl_threshold
-from keytrip.compile.times import civil, hour_of_day, hour_of_week
+from keytrip.compile.splunk_temporal import temporal_steps
 from keytrip.errors import ContentError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
-_DAY = "kt_day"
-_DERIVED = {
-    "hour_of_day": hour_of_day("floor(_time / 3600)"),
-    "hour_of_week": hour_of_week("floor(_time / 3600)"),
-    "day": _DAY,
-}
 _RANKED = {"value_median", "value_percentile"}
 _TIMES = "min(_time) as first_seen max(_time) as last_seen"
 
@@ -52,10 +48,8 @@ class SplunkBackend(LeafBackend):
 
     def column(self, name: str) -> str:
         """Return the text of a canonical field in `where` and `eval`."""
-        if name == "timestamp":
-            return "_time"
-        if name in _DERIVED:
-            return _DERIVED[name]
+        if name in DERIVED:
+            return DERIVED[name]
         field = self.siem_field(name)
         return field if _PLAIN_NAME.fullmatch(field) else "'" + field.replace("'", "") + "'"
 
@@ -75,44 +69,39 @@ class SplunkBackend(LeafBackend):
 
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with the rule and its level."""
-        head = header_of(rule, self._needs(table, ()))
-        steps = [*_day_steps(condition), f"where {parenthesised(condition)}", _labels(head.rule, head.level)]
-        return self._query(head, table, steps)
+        head = header_of(rule, _needs([table], ()))
+        steps = [*day_steps(condition), f"where {parenthesised(condition)}", _labels(head.rule, head.level)]
+        return _query(head, [table], steps)
 
     def correlate(self, plan: Plan) -> str:
-        """Group events by window, then look the reduced rows up."""
-        table, condition = self.records_of(plan)
-        head = header_of(plan, self._needs(table, plan.tables))
-        steps = [*self._events(plan, condition), *_groups(plan), *_verdict(plan)]
-        return self._query(head, table, steps)
+        """Group events by window, or slide a window over them, then look the reduced rows up.
 
-    def _needs(self, table: str, tables: Sequence[str]) -> list[str]:
-        lookups = [f"lookup keytrip_{name}" for name in tables]
-        return [f"index keytrip with sourcetype keytrip:{table}", *lookups]
+        Raises:
+            ContentError: The plan's events are alerts and records together, or want a field that SPL cannot make.
+        """
+        head = header_of(plan, _needs(plan.reads, [table for each in plan.all for table in each.tables]))
+        return _query(head, plan.reads, [*self._alerts(plan), *_shape(plan)])
 
-    def _query(self, head: Header, table: str, steps: Sequence[str]) -> str:
-        comment = "```" + "\n".join(head.lines) + "```"
-        return "\n".join([comment, f'index=keytrip sourcetype="keytrip:{table}"', *(f"| {step}" for step in steps)])
-
-    def _events(self, plan: Plan, condition: str) -> list[str]:
-        """Filter, and give every field that the rest uses its canonical name."""
-        present = [f"(isnotnull({self.column(name)}))" for name in plan.group_by]
-        window = f"(floor((_time - {plan.offset}) / {plan.seconds}) * {plan.seconds})"
-        window = f"({window} + {plan.offset})" if plan.offset else window.replace("(_time - 0)", "_time")
-        renamed = [f"{n} = {self.column(n)}" for n in plan.event_fields if self.column(n) != n]
-        used = condition + "".join(renamed) + "".join(present)
-        steps = [*_day_steps(used), f"where {spl_all([*present, parenthesised(condition)])}"]
-        return [*steps, f"eval {', '.join([f'window_start = {window}', *renamed])}"]
+    def _alerts(self, plan: Plan) -> list[str]:
+        """Return the steps to one row an alert."""
+        inner = self.inner_of(plan)
+        steps: list[str] = []
+        column = self.column
+        if inner is not None:
+            steps = [*self._alerts(inner), "eval _time = last_seen"]
+            column = partial(alert_column, inner)
+        groups = temporal_steps(plan) if plan.temporal else _groups(plan)
+        return [*steps, *event_steps(plan, column), *groups, *_verdict(plan)]
 
 
-def _day_steps(text: str) -> list[str]:
-    """Return the evals that make the UTC date, where `text` uses it."""
-    if _DAY not in text:
-        return []
-    steps = civil("floor(_time / 86400)", lambda part, by: f"floor({part} / {by})")
-    two = [f'if((kt_{p} < 10), ("0".kt_{p}), tostring(kt_{p}))' for p in ("month", "dom")]
-    steps.append((_DAY, f'(kt_year."-".{two[0]}."-".{two[1]})'))
-    return [f"eval {name} = {value}" for name, value in steps]
+def _needs(sources: Sequence[str], tables: Sequence[str]) -> list[str]:
+    types = " and ".join(f"keytrip:{table}" for table in sources)
+    return [f"index keytrip with sourcetype {types}", *(f"lookup keytrip_{name}" for name in dict.fromkeys(tables))]
+
+
+def _query(head: Header, tables: Sequence[str], steps: Sequence[str]) -> str:
+    comment = "```" + "\n".join(head.lines) + "```"
+    return "\n".join([comment, search_text(tables), *(f"| {step}" for step in steps)])
 
 
 def _labels(rule: str, level: str) -> str:
@@ -194,7 +183,7 @@ def _absent_events(block: Block) -> list[str]:
 def _shared_sums(plan: Plan, block: Block) -> list[str]:
     """Count per combination, look that up, add up; nulls are marked, since `stats` drops rows without a by-field."""
     extra = [c for c in block.on if c not in plan.group_by]
-    nullable = [c for c in extra if c not in _DERIVED]
+    nullable = [c for c in extra if c not in DERIVED]
     marked = [f'kt_on_{c} = if((isnull({c})), "n", ("v".{c}))' for c in nullable]
     back = [f'{c} = if((kt_on_{c} = "n"), null(), substr(kt_on_{c}, 2))' for c in nullable]
     summed = plan.type == "value_sum"
@@ -212,17 +201,22 @@ def _shared_sums(plan: Plan, block: Block) -> list[str]:
 
 
 def _verdict(plan: Plan) -> list[str]:
-    """Return the steps that keep the rows which meet every condition, and shape the result."""
-    tests = [spl_threshold("value", plan.threshold)]
+    """Return the steps that keep the rows which meet every condition; all that a temporal one asks for is met."""
+    tests = [] if plan.temporal else [spl_threshold("value", plan.threshold)]
     tests += [spl_threshold("share", b.share) for b in plan.blocks if b.share is not None]
-    steps = [f"where {spl_all(tests)}"]
+    steps = [f"where {spl_all(tests)}"] if tests else []
     for number, block in enumerate(plan.blocks):
         steps += _membership(block, number) if block.absent else _excess(block, number)
+    return steps
+
+
+def _shape(plan: Plan) -> list[str]:
+    """Return the steps that shape the result."""
     baseline = [f"baseline_{b.prefix}{c}" for b in plan.blocks for c in b.columns]
     columns = [*plan.group_by, "window_start", "window_end", "value", *(["share"] if plan.share_block else [])]
     columns += ["events", "first_seen", "last_seen", *baseline, "rule", "level"]
-    steps.append(f"eval window_end = (window_start + {plan.seconds})")
-    return [*steps, _labels(plan.rule, plan.level), f"table {' '.join(dict.fromkeys(columns))}"]
+    end = [] if plan.temporal else [f"eval window_end = (window_start + {plan.seconds})"]
+    return [*end, _labels(plan.rule, plan.level), f"table {' '.join(dict.fromkeys(columns))}"]
 
 
 def _membership(block: Block, number: int) -> list[str]:

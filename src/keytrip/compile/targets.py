@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keytrip.compile.compiled import collection_of
-from keytrip.compile.plan import TEMPORAL
 from keytrip.errors import KeytripError, UsageError
 
 if TYPE_CHECKING:
@@ -105,8 +104,7 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
     except (SigmaError, KeytripError) as error:
         return Compiled(document.name, rule_id, target, "", _reason(document, error), document.line)
     text = text if text.endswith("\n") else text + "\n"
-    deviations = tuple(getattr(backend, "deviations", ()))
-    return Compiled(document.name, rule_id, target, text, "", document.line, range_of(document), deviations)
+    return Compiled(document.name, rule_id, target, text, "", document.line, backend.range, backend.deviations)
 
 
 def _reason(document: Document, error: Exception) -> str:
@@ -124,15 +122,3 @@ def _text_of(collection: Any, queries: list[Any]) -> str:
     last = collection.rules[-1]
     # pySigma's backends give one query for each condition of a plain rule
     return "\n".join(map(str, last.get_conversion_result())) if is_foreign(last) else str(queries[-1])
-
-
-def range_of(document: Document) -> str:
-    """Return the time range that a schedule must give: the current window of a correlation, all new events else.
-
-    A temporal correlation's window slides: it needs the events of a whole timespan before the new ones.
-    """
-    correlation = document.data.get("correlation")
-    if not isinstance(correlation, dict):
-        return "last: interval"
-    temporal = correlation.get("type") in TEMPORAL
-    return f"{'last: interval and' if temporal else 'current_window:'} {correlation['timespan']}"

@@ -1,0 +1,160 @@
+"""The events of a correlation in ES|QL: those of its rules, each once in a group.
+
+Where an event can stand for two groups (two rules over one source that call the group differently), it is doubled by
+`MV_EXPAND`. A test may be null where a field is: `WHERE` and `CASE` take that for false, and `NOT` never stands before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from keytrip.compile.esql_conditions import Column, quote_column, quote_esql
+from keytrip.compile.esql_query import DERIVED
+from keytrip.compile.plan import Base, Plan, field_of
+from keytrip.compile.views import View, origin, other_names, views_of
+from keytrip.errors import ContentError
+
+_DATED = r"(-[0-9]{4}-[0-9]{2}-[0-9]{2}|-[0-9]{8}|@[0-9]{8}|-latest)\z"
+_NULLS = {"int": "TO_LONG(null)", "double": "TO_DOUBLE(null)", "timestamp": "TO_DATETIME(null)"}
+
+
+@dataclass(frozen=True)
+class Events:
+    """The steps that keep a correlation's events, and what they call its fields.
+
+    Attributes:
+        steps: The steps.
+        columns: Field of the correlation -> its text.
+        marks: For each base, the condition that an event is one of its own.
+    """
+
+    steps: tuple[str, ...]
+    columns: Mapping[str, str]
+    marks: tuple[str, ...]
+
+
+def alert_column(inner: Plan, name: str) -> str:
+    """Return the text of a field of a correlation's alerts: one of its group, or derived from these, else null.
+
+    Raises:
+        ContentError: ES|QL cannot derive it.
+    """
+    group = inner.group_by
+    if name in group or name in DERIVED:
+        return quote_column(name) if name in group else DERIVED[name]
+    if name == "source_net" and "source_ip" in group:
+        hint = f"let {inner.rule} group by source_net; duckdb can say it"
+        raise ContentError(f"esql cannot make the source_net of {inner.rule}'s alerts", hint=hint)
+    if name == "agent_family" and "user_agent" in group:
+        return 'TO_LOWER(REPLACE(user_agent, "(?s)[/ ].*", ""))'
+    if name == "model_family" and "model" in group:
+        return f'REPLACE(model, {quote_esql(_DATED)}, "")'
+    counts = [part for part in ("input_tokens", "output_tokens") if part in group]
+    if name == "total_tokens" and counts:
+        return f"({' + '.join(counts)})"
+    found = field_of(inner, name)
+    return _NULLS.get(found.type if found else "", "TO_STRING(null)")
+
+
+def event_steps(plan: Plan, column: Column) -> Events:
+    """Return the events of a plan's bases, those with null in a group field left out.
+
+    Args:
+        plan: The correlation.
+        column: Gives the text of a field of the source's events.
+
+    Raises:
+        ContentError: ES|QL cannot make a field of an inner correlation's alerts.
+    """
+    views = views_of(plan)
+    if len(views) == 1:
+        columns = _columns(plan, views[0], column)
+        return Events((f"WHERE {_test(plan, views[0], columns)}",), columns, _marks(plan, views[0], column))
+    tables = len({origin(view.source) for view in views}) > 1
+    tests = [_whole_test(plan, view, column, tables=tables) for view in views]
+    steps = [f"WHERE {' OR '.join(f'({test})' for test in tests)}"]
+    marks = [_of_table(view) for view in views]
+    if any(view.earlier for view in views):
+        steps += _doubled(tests)
+        marks = [f'kt_view == "v{number}"' for number in range(len(views))]
+    return _picked(plan, [(mark, view) for mark, view in zip(marks, views, strict=True)], column, steps)
+
+
+def _columns(plan: Plan, view: View, column: Column) -> dict[str, str]:
+    return {name: column(view.field(name)) for name in plan.event_fields}
+
+
+def _test(plan: Plan, view: View, columns: Mapping[str, str]) -> str:
+    """Return the condition of a view's events."""
+    made = set(DERIVED.values())
+    present = [f"{columns[name]} IS NOT NULL" for name in plan.group_by if columns[name] not in made]
+    condition = _condition(view.bases)
+    if not condition:
+        return " AND ".join(dict.fromkeys(present)) or "true"
+    if not present:
+        return condition
+    return " AND ".join(dict.fromkeys([*present, condition if condition in present else f"({condition})"]))
+
+
+def _condition(bases: Sequence[Base]) -> str:
+    """Return the condition that any of the bases matches, empty for alerts, all of which count."""
+    found = list(dict.fromkeys(base.condition for base in bases))
+    return found[0] if len(found) == 1 else " OR ".join(f"({condition})" for condition in found)
+
+
+def _of_table(view: View) -> str:
+    return f'_index LIKE "*logs-keytrip.{view.source}-*"'
+
+
+def _whole_test(plan: Plan, view: View, column: Column, *, tables: bool) -> str:
+    tests = [_of_table(view)] if tables else []
+    tests.append(f"({_test(plan, view, _columns(plan, view, column))})")
+    tests += [f"CASE({_same(plan, view, other, column)}, false, true)" for other in view.earlier]
+    return " AND ".join(tests)
+
+
+def _same(plan: Plan, view: View, other: View, column: Column) -> str:
+    """Return the condition that `other` has the event too, in the same group."""
+    tests = [f"({_condition(other.bases) or 'true'})"]
+    tests += [f"{column(ours)} == {column(theirs)}" for ours, theirs in other_names(plan, view, other)]
+    return " AND ".join(tests)
+
+
+def _marks(plan: Plan, view: View, column: Column) -> tuple[str, ...]:
+    return tuple(_mark(plan, view, base, column) for base in plan.bases)
+
+
+def _mark(plan: Plan, view: View, base: Base, column: Column) -> str:
+    if base in view.bases:
+        return f"({base.condition or 'true'})"
+    if origin(base.source) != origin(view.source):
+        return "false"
+    return _same(plan, view, View(base.source, (base,)), column)
+
+
+def _doubled(tests: Sequence[str]) -> list[str]:
+    """Return the steps that make one row of each view: `kt_view` says which."""
+    each = [f'CASE({test}, "v{number},", "")' for number, test in enumerate(tests)]
+    return [f'EVAL kt_view = SPLIT(CONCAT({", ".join(each)}), ",")', "MV_EXPAND kt_view", 'WHERE kt_view != ""']
+
+
+def _picked(plan: Plan, choices: Sequence[tuple[str, View]], column: Column, steps: Sequence[str]) -> Events:
+    """Return events whose columns and marks are those of the view that a row is of."""
+    names = {name: f"kt_f{number}" for number, name in enumerate(plan.event_fields)}
+    columns = [(mark, _columns(plan, view, column)) for mark, view in choices]
+    made = [f"{short} = {_case([(mark, c[name]) for mark, c in columns])}" for name, short in names.items()]
+    each = [(mark, _marks(plan, view, column)) for mark, view in choices]
+    marks = tuple(
+        " OR ".join(f"({mark} AND {found[number]})" for mark, found in each if found[number] != "false")
+        for number in range(len(plan.bases))
+    )
+    evals = [f"EVAL {', '.join(made)}"] if made else []
+    return Events((*steps, *evals), names, marks)
+
+
+def _case(choices: Sequence[tuple[str, str]]) -> str:
+    *first, (_, last) = choices
+    if all(text == last for _, text in first):
+        return last
+    return f"CASE({', '.join(f'{mark}, {text}' for mark, text in first)}, {last})"
