@@ -157,5 +157,7 @@ def test_any_yaml_is_read_or_refused(node: str, tmp_path_factory: pytest.TempPat
     path.write_bytes(text.encode())
     with contextlib.suppress(ContentError):
         documents = read_documents(path)
-        wanted = [str(value) for value in yaml.safe_load_all(path.read_text(encoding="utf-8-sig"))]
+        # of PyYAML's two readers the quick one lets a tab pass that the other refuses
+        quick = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        wanted = [str(value) for value in yaml.load_all(path.read_text(encoding="utf-8-sig"), Loader=quick)]
         assert [str(document.data) for document in documents] == wanted

@@ -27,14 +27,13 @@ Level = Annotated[str | None, typer.Option("--level", help="Rules of this level 
 
 
 def _chosen(
-    names: list[str] | None, tags: list[str] | None, level: str | None, packs: tuple[Path, ...], *, loud: bool
-) -> tuple[list[Any], list[Any]]:
-    from keytrip.rules.load import alerting, load_rules
+    documents: list[Any], names: list[str] | None, tags: list[str] | None, level: str | None = None, *, loud: bool
+) -> list[Any]:
+    from keytrip.rules.load import alerting
     from keytrip.rules.selection import Selection, choose
 
-    documents = load_rules(packs)
     wanted = tuple(names or (("*",) if loud and not tags else ()))
-    return choose(alerting(documents), Selection(wanted, tuple(tags or ()), level)), documents
+    return choose(alerting(documents), Selection(wanted, tuple(tags or ()), level))
 
 
 def rules(
@@ -53,7 +52,9 @@ def rules(
       keytrip rules --level high
       keytrip rules key_new_network
     """
-    chosen, _ = _chosen(names, tag, level, tuple(pack or ()), loud=True)
+    from keytrip.rules.load import load_rules
+
+    chosen = _chosen(load_rules(tuple(pack or ())), names, tag, level, loud=True)
     if form is Format.table and names and len(chosen) == 1:
         write(_in_full(chosen[0]))
         return 0
@@ -76,6 +77,7 @@ def _in_full(document: Any) -> str:
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; else all of our content.")] = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -91,7 +93,7 @@ def check(
     from keytrip.export.check import check_destinations
 
     where = tuple(pack or ()), tuple(paths or ())
-    problems = in_order([*check_content(*where), *check_destinations(*where)])
+    problems = in_order([*check_content(*where, opt.variables(var)), *check_destinations(*where)])
     if form is Format.table:
         write("".join(f"{harmless(p)}\n" for p in problems))
     else:
@@ -107,6 +109,7 @@ def check(
 def test(
     names: RuleNames = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -119,11 +122,13 @@ def test(
       keytrip test 'reference_*'
     """
     from keytrip.hunt.casetest import run_cases
-    from keytrip.rules.load import with_bases
+    from keytrip.rules.filters import filters_of
+    from keytrip.rules.load import load_rules, with_bases
 
     packs = tuple(pack or ())
-    chosen, documents = _chosen(names, None, None, packs, loud=True)
-    results = run_cases(list(with_bases(chosen, documents)), packs)
+    documents = load_rules(packs, opt.variables(var))
+    chosen = _chosen(documents, names, None, loud=True)
+    results = run_cases([*with_bases(chosen, documents), *filters_of(documents)], packs)
     failed = [r for r in results if not r.passed]
     if form is not Format.table:
         rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.report} for r in results]
@@ -140,6 +145,7 @@ def compile_(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for one file a rule and index.json.")] = None,
     tag: Tags = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -152,9 +158,11 @@ def compile_(
       keytrip compile --target splunk --out compiled/splunk
     """
     from keytrip.compile.targets import compile_to
+    from keytrip.rules.load import load_rules
 
-    chosen, documents = _chosen(names, tag, None, tuple(pack or ()), loud=False)
-    results = compile_to(target, chosen, documents, tuple(pack or ()))
+    packs = tuple(pack or ())
+    documents = load_rules(packs, opt.variables(var))
+    results = compile_to(target, _chosen(documents, names, tag, loud=False), documents, packs)
     if out is not None:
         from keytrip.export.folder import write_compiled
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,19 +163,26 @@ def fields(rule: Rule) -> Iterator[Problem]:
     ((name, table),) = tables.items()
     aliased = any((d.data.get("correlation") or {}).get("aliases") for d in (rule.subject.document, *rule.bases))
     grouped = () if aliased else _correlation_fields(rule.data)
-    for path, field in (*_detection_fields(rule.data), *grouped):
-        if field not in table.columns:
-            message = f"no field {field!r} in {name} records"
-            yield rule.subject.problem(message, *path, hint=nearest(field, list(table.columns)))
+    selected = selected_fields(rule.data.get("detection") or {}, "detection")
+    yield from unknown_fields(rule.subject, name, table, (*selected, *grouped))
 
 
 _Place = tuple[str | int, ...]
 
 
-def _detection_fields(data: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
-    for name, selection in (data.get("detection") or {}).items():
-        if name != "condition":
-            yield from _selected(("detection", str(name)), selection)
+def unknown_fields(subject: Subject, name: str, table: Table, used: Iterable[tuple[_Place, str]]) -> Iterator[Problem]:
+    """Yield those of the `used` fields that the table `name` has not, each at its place."""
+    for path, field in used:
+        if field not in table.columns:
+            message = f"no field {field!r} in {name} records"
+            yield subject.problem(message, *path, hint=nearest(field, list(table.columns)))
+
+
+def selected_fields(detection: Mapping[str, Any], member: str) -> Iterator[tuple[_Place, str]]:
+    """Yield the place and the field of each test in a rule's `detection`, or a filter's `filter`."""
+    for name, selection in detection.items():
+        if name not in {"condition", "rules"}:
+            yield from _selected((member, str(name)), selection)
 
 
 def _selected(path: _Place, selection: Any) -> Iterator[tuple[_Place, str]]:

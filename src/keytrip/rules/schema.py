@@ -88,3 +88,20 @@ class RuleFile(_Part):
     scope: tuple[Text, ...] = ()
     triage: Triage | None = None
     tests: tuple[Case, ...] = ()
+
+
+class FilterFile(_Part):
+    """A filter: a document that narrows the rules that it names, or all of its logsource."""
+
+    title: Annotated[Text, StringConstraints(max_length=256)]
+    id: Uuid | None = None
+    name: Name | None = None
+    status: Literal["stable", "test", "experimental", "deprecated", "unsupported"] | None = None
+    description: Text | None = None
+    author: Text | None = None
+    date: dt.date | None = None
+    modified: dt.date | None = None
+    references: tuple[Text, ...] = ()
+    tags: tuple[Text, ...] = ()
+    logsource: LogSource
+    filter: Mapping[str, Any]

@@ -1,0 +1,146 @@
+"""Modifiers that are applied to a rule's text before pySigma reads it: `expand`, and the encodings.
+
+pySigma counts characters where base64 counts bytes, encodes texts beyond ASCII in no form of UTF-16, has no `utf16le`,
+and lets `expand` stand beside neither `cidr` nor the comparisons. So these are settled on the YAML's values; what is
+left for pySigma means the same there.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import product
+from typing import Any, TypeAlias
+
+from sigma.types import SigmaString
+
+from keytrip.compile.values import number_in
+from keytrip.errors import ContentError
+from keytrip.rules.load import Document
+
+Scalar: TypeAlias = Any
+_PLACEHOLDER = re.compile(r"(?<!\\)%([^%]+)%")
+# What stands in a detection or a filter beside selections.
+_NO_SELECTION = frozenset({"condition", "rules", "timeframe"})
+_COMPARISONS = frozenset({"gt", "gte", "lt", "lte"})
+_BOM = b"\xff\xfe"
+_ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "utf16": lambda text: _BOM + text.encode("utf-16-le"),
+    "utf16le": lambda text: text.encode("utf-16-le"),
+    "utf16be": lambda text: text.encode("utf-16-be"),
+    "wide": lambda text: text.encode("utf-16-le"),
+}
+# For a text that begins 0, 1 or 2 bytes into a group of three: which digits depend on it alone.
+_FIRST = (0, 2, 3)
+_LAST = (None, -3, -2)
+
+
+def prepared(document: Document) -> dict[str, Any]:
+    """Return a rule's or filter's content with placeholders replaced and encodings applied.
+
+    Raises:
+        ContentError: A placeholder has no values, a text cannot be encoded, or two tests of one selection end up under
+            the same key.
+    """
+    data = dict(document.data)
+    for member in ("detection", "filter"):
+        part = data.get(member)
+        if isinstance(part, dict):
+            named = ((name, value, name in _NO_SELECTION) for name, value in part.items())
+            data[member] = {name: value if other else _selection(value, document) for name, value, other in named}
+    return data
+
+
+def _selection(part: Any, document: Document) -> Any:
+    if isinstance(part, list):
+        return [_selection(one, document) for one in part]
+    if not isinstance(part, dict):
+        return part
+    found: dict[Any, Any] = {}
+    for key, value in part.items():
+        new, values = _item(key, value, document) if isinstance(key, str) and "|" in key else (key, value)
+        if new in found:
+            hint = "put one of them into a selection of its own"
+            raise ContentError(f"{key!r} tests what {new!r} tests too", place=document.place, hint=hint)
+        found[new] = values
+    return found
+
+
+def _item(key: str, value: Any, document: Document) -> tuple[str, Any]:
+    name, *modifiers = key.split("|")
+    values = value if isinstance(value, list) else [value]
+    try:
+        if "expand" in modifiers:
+            modifiers = [m for m in modifiers if m != "expand"]
+            values = [one for text in values for one in expanded(text, document.variables)]
+        if _COMPARISONS & set(modifiers):
+            values = [_as_number(one) for one in values]
+        modifiers, values = _encoded(modifiers, values)
+    except ContentError as error:
+        raise ContentError(f"{key}: {error.message}", place=document.place, hint=error.hint) from None
+    # a list of one stands for it: some modifiers take no list
+    return "|".join([name, *modifiers]), values if isinstance(value, list) or len(values) != 1 else values[0]
+
+
+def _as_number(value: Scalar) -> Scalar:
+    found = number_in(value) if isinstance(value, str) else None
+    return value if found is None else found
+
+
+# -- placeholders ----------------------------------------------------------------------------------------------------
+
+
+def expanded(value: Scalar, variables: Mapping[str, Sequence[Scalar]]) -> Iterator[Scalar]:
+    r"""Yield what a value stands for: each combination of its placeholders' values; `\%` is a percent sign.
+
+    Raises:
+        ContentError: A placeholder has no values.
+    """
+    if not isinstance(value, str):
+        yield value
+        return
+    names = _PLACEHOLDER.findall(value)
+    for name in names:
+        if not variables.get(name):
+            hint = f"set it in the `variables` of a pack.yml, or with --var {name}=VALUE"
+            raise ContentError(f"placeholder %{name}% has no values", hint=hint)
+    if names and _PLACEHOLDER.fullmatch(value):
+        yield from variables[names[0]]  # whole values keep their type
+        return
+    texts = [text.replace("\\%", "%") for text in _PLACEHOLDER.split(value)[::2]]
+    for chosen in product(*(variables[name] for name in names)):
+        yield texts[0] + "".join(f"{one}{text}" for one, text in zip(chosen, texts[1:], strict=True))
+
+
+# -- encodings -------------------------------------------------------------------------------------------------------
+
+
+def _encoded(modifiers: list[str], values: list[Scalar]) -> tuple[list[str], list[Scalar]]:
+    """Apply base64 with the encoding before it; `utf16le` alone is `wide`."""
+    encoding = modifiers[0] if modifiers and modifiers[0] in _ENCODINGS else None
+    rest = modifiers[1:] if encoding else modifiers
+    if not rest or rest[0] not in {"base64", "base64offset"} or not all(isinstance(v, str) for v in values):
+        return ["wide" if m == "utf16le" else m for m in modifiers], values
+    encode = _ENCODINGS[encoding] if encoding else str.encode
+    found = [[*_base64(encode(_plain(value)), rest[0])] for value in values]
+    if "all" in rest and any(len(alternatives) > 1 for alternatives in found) and len(found) > 1:
+        raise ContentError("`all` of several texts in base64offset", hint="write a selection for each of them")
+    left = [m for m in rest[1:] if m != "all" or rest[0] == "base64"]
+    return left, [one for alternatives in found for one in alternatives]
+
+
+def _plain(value: str) -> str:
+    text = SigmaString(value)
+    if text.contains_special():
+        raise ContentError("a text with wildcards has no base64", hint=r"write \* or \? for the sign itself")
+    return "".join(map(str, text.s))
+
+
+def _base64(data: bytes, modifier: str) -> Iterator[str]:
+    if modifier == "base64":
+        yield b64encode(data).decode()
+        return
+    for offset in range(3):
+        text = b64encode(b" " * offset + data).decode()
+        yield text[_FIRST[offset] : _LAST[(len(data) + offset) % 3]]
