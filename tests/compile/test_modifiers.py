@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64decode, b64encode
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,10 @@ def selection(test: dict[str, Any]) -> dict[str, Any]:
         ({"status_code|gt": "400"}, {"status_code|gt": 400}),
         ({"user|utf16le": "a"}, {"user|wide": "a"}),
         ({"user": "%one%"}, {"user": "%one%"}),
+        ({"input_tokens": 2**53 + 1}, {"input_tokens": "9007199254740993"}),
+        ({"day": [date(2026, 4, 1), None]}, {"day": ["2026-04-01", None]}),
+        ({"status_code|startswith": [4, "5"]}, {"status_code|startswith": ["4", "5"]}),
+        ({"user|neq": [None, 5]}, {"user|neq": [None, 5]}),
     ],
     ids=str,
 )
@@ -57,7 +62,7 @@ def test_values(test: dict[str, Any], wanted: dict[str, Any]) -> None:
     ("test", "problem"),
     [
         ({"user|expand": "%nobody%"}, "user|expand: placeholder %nobody% has no values; set it in"),
-        ({"user|expand": "%one%", "user": "b"}, "'user' tests what 'user' tests too"),
+        ({"user|contains": [None, "a"]}, "user|contains: null beside a modifier; write `user: null` in a selection"),
         ({"user|base64": "a*"}, "a text with wildcards has no base64"),
         ({"user|base64offset|contains|all": ["a", "b"]}, "`all` of several texts in base64offset"),
     ],
@@ -69,6 +74,13 @@ def test_refused(test: dict[str, Any], problem: str) -> None:
         selection(test)
     assert str(raised.value).startswith("made.yml:3: made: ")
     assert problem in str(raised.value)
+
+
+def test_two_tests_of_one_key_both_hold() -> None:
+    """What only modifiers told apart stays two tests."""
+    both = matching({"user|contains": "a", "user|base64|contains": "b", "user|base64offset|contains": "cde"})
+    text = condition("duckdb", both)
+    assert all(part in text for part in ("%a%", "%yg==%", "%y2rl%"))
 
 
 @given(text=TEXTS)

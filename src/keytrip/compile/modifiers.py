@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from itertools import product
 from typing import Any, TypeAlias
 
@@ -21,9 +22,14 @@ from keytrip.rules.load import Document
 
 Scalar: TypeAlias = Any
 _PLACEHOLDER = re.compile(r"(?<!\\)%([^%]+)%")
+# What may look at a list that holds null.
+_WITH_NULL = frozenset({"all", "neq", "expand"})
 # What stands in a detection or a filter beside selections.
 _NO_SELECTION = frozenset({"condition", "rules", "timeframe"})
 _COMPARISONS = frozenset({"gt", "gte", "lt", "lte"})
+# These look at texts, and pySigma takes no number for one.
+_TEXT = frozenset({"contains", "startswith", "endswith", "re", "cased", "windash", "base64", "base64offset", "wide"})
+_EXACT = 2**53
 _BOM = b"\xff\xfe"
 _ENCODINGS: dict[str, Callable[[str], bytes]] = {
     "utf16": lambda text: _BOM + text.encode("utf-16-le"),
@@ -36,12 +42,19 @@ _FIRST = (0, 2, 3)
 _LAST = (None, -3, -2)
 
 
+class _Key(str):
+    """A key that equals itself alone: without their modifiers, two tests of a selection may have the same text."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
 def prepared(document: Document) -> dict[str, Any]:
     """Return a rule's or filter's content with placeholders replaced and encodings applied.
 
     Raises:
-        ContentError: A placeholder has no values, a text cannot be encoded, or two tests of one selection end up under
-            the same key.
+        ContentError: A placeholder has no values, or a text cannot be encoded.
     """
     data = dict(document.data)
     for member in ("detection", "filter"):
@@ -59,28 +72,39 @@ def _selection(part: Any, document: Document) -> Any:
         return part
     found: dict[Any, Any] = {}
     for key, value in part.items():
-        new, values = _item(key, value, document) if isinstance(key, str) and "|" in key else (key, value)
-        if new in found:
-            hint = "put one of them into a selection of its own"
-            raise ContentError(f"{key!r} tests what {new!r} tests too", place=document.place, hint=hint)
-        found[new] = values
+        new, values = _item(key, value, document) if isinstance(key, str) else (key, value)
+        found[_Key(new) if new in found else new] = values
     return found
 
 
 def _item(key: str, value: Any, document: Document) -> tuple[str, Any]:
     name, *modifiers = key.split("|")
-    values = value if isinstance(value, list) else [value]
+    # `day: 2026-04-01` is a date to YAML, and the field a text
+    values = [v.isoformat() if type(v) is date else v for v in (value if isinstance(value, list) else [value])]
     try:
-        if "expand" in modifiers:
-            modifiers = [m for m in modifiers if m != "expand"]
-            values = [one for text in values for one in expanded(text, document.variables)]
-        if _COMPARISONS & set(modifiers):
-            values = [_as_number(one) for one in values]
-        modifiers, values = _encoded(modifiers, values)
+        modifiers, values = _applied(name, modifiers, values, document.variables)
     except ContentError as error:
         raise ContentError(f"{key}: {error.message}", place=document.place, hint=error.hint) from None
     # a list of one stands for it: some modifiers take no list
     return "|".join([name, *modifiers]), values if isinstance(value, list) or len(values) != 1 else values[0]
+
+
+def _applied(
+    name: str, modifiers: list[str], values: list[Scalar], variables: Mapping[str, Sequence[Scalar]]
+) -> tuple[list[str], list[Scalar]]:
+    if None in values and set(modifiers) - _WITH_NULL:
+        raise ContentError("null beside a modifier", hint=f"write `{name}: null` in a selection of its own")
+    if "expand" in modifiers:
+        modifiers = [m for m in modifiers if m != "expand"]
+        values = [one for text in values for one in expanded(text, variables)]
+    if _COMPARISONS & set(modifiers):
+        values = [_as_number(one) for one in values]
+    elif (_TEXT | set(_ENCODINGS)) & set(modifiers):
+        values = [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in values]
+    else:
+        # pySigma makes a double of a number, which has not the digits of a larger one; of a text we read them all
+        values = [str(one) if isinstance(one, int) and abs(one) > _EXACT else one for one in values]
+    return _encoded(modifiers, values)
 
 
 def _as_number(value: Scalar) -> Scalar:
