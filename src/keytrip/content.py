@@ -24,9 +24,20 @@ def content_files(folder: str, suffix: str, packs: Sequence[Path] = ()) -> list[
     Raises:
         UsageError: A pack is no folder.
     """
-    found: list[Path] = []
-    for root in (content_root(), *packs):
+    return [path for layer in content_layers(folder, suffix, packs) for path in layer]
+
+
+def content_layers(folder: str, suffix: str, packs: Sequence[Path] = ()) -> list[list[Path]]:
+    """Return the same files as one list for our content, and one for each pack.
+
+    Raises:
+        UsageError: A pack is no folder.
+    """
+    for root in packs:
         if not root.is_dir():
             raise UsageError(f"{root}: no such folder", hint="give --pack a folder that holds rules/ or baselines/")
-        found += sorted(p for p in (root / folder).glob(f"**/*{suffix}") if p.is_file() and p.name[0] not in "._")
-    return found
+    roots = (content_root(), *packs)
+    return [
+        sorted(p for p in (root / folder).glob(f"**/*{suffix}") if p.is_file() and p.name[0] not in "._")
+        for root in roots
+    ]

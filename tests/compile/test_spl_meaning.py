@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from compile.spl_machine import run
 from engines.invented import BASES, INNER, correlations, invented_world, plain_rules, sliding
 from engines.worlds import World, in_order
+from judge.detections import random_rules
 
 from keytrip.baselines.jobs import load_jobs
 from keytrip.compile.targets import compile_to
@@ -17,6 +19,8 @@ from keytrip.export.layout import lookup_name, splunk_event, splunk_lookup_rows
 from keytrip.records.sql import quote_name
 from keytrip.rules.load import Document
 
+# More in a long run: KEYTRIP_CONDITIONS=2000 pytest tests/compile/test_spl_meaning.py
+CONDITIONS = int(os.environ.get("KEYTRIP_CONDITIONS", "150"))
 _TIMES = ("window_start", "window_end", "first_seen", "last_seen")
 
 
@@ -63,6 +67,13 @@ def test_conditions() -> None:
     found, alerts = differing(invented_world(11, 120), list(plain_rules()))
     assert not found
     assert alerts > 1000
+
+
+def test_random_conditions() -> None:
+    """Random conditions of every form match the same awkward records."""
+    found, alerts = differing(invented_world(14, 60), list(random_rules(14, CONDITIONS)))
+    assert not found
+    assert alerts > 5 * CONDITIONS
 
 
 @pytest.mark.parametrize("seed", [12, 13])

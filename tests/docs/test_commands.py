@@ -103,8 +103,7 @@ def fresh(month: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copy(ROOT / "tests/fixtures/nginx_egress/access_json.log", folder / "egress.log")
     (folder / "incidents.yml").write_text(_INCIDENTS, encoding="utf-8")
-    (folder / "mypack/rules").mkdir(parents=True)
-    (folder / "mypack/pack.yml").write_text("disabled: [org_spend_threshold_low]\n", encoding="utf-8")
+    shutil.copytree(ROOT / "docs/examples/mypack", folder / "mypack")
     shutil.copytree(ROOT / "rules", folder / "rules")
     (folder / "own").mkdir()
     (folder / "own/whoami.yml").write_text(_WHOAMI, encoding="utf-8")
@@ -152,6 +151,14 @@ def test_a_document_shows_commands_that_run(document: Path, fresh: Path, tmp_pat
             continue
         assert set(_PROGRAM.findall(re.sub(r"'[^']*'", "", shown.text))) <= _RUN, where
         assert run(shown.text, folder) == shown.status, where
+
+
+def test_the_pack_of_the_documents_is_the_one_they_show() -> None:
+    """The YAML in docs/packs.md is that of the files in docs/examples/mypack."""
+    text = (ROOT / "docs/packs.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    files = sorted((ROOT / "docs/examples/mypack").glob("**/*.yml"))
+    assert sorted(shown) == sorted(path.read_text(encoding="utf-8") for path in files)
 
 
 @pytest.mark.parametrize("name", EXAMPLES)

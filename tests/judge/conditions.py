@@ -1,10 +1,12 @@
-"""Conditions on one event (semantics, section 2), said again in plain Python for the tests that shipped rules use."""
+"""Conditions on one event (semantics, section 2), said again in plain Python."""
 
 from __future__ import annotations
 
+import base64
 import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
+from fractions import Fraction
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -61,7 +63,7 @@ class _Condition:
             pattern = self.words.pop(0).replace("them", "*")
             parts = [part for name, part in self.selections.items() if fnmatch.fnmatchcase(name, pattern)]
             found = [selection(part, self.event) for part in parts]
-            return all(found) if word == "all" else sum(found) >= int(word)
+            return all(found) if word == "all" else any(found)
         return selection(self.selections[word], self.event)
 
     def _took(self, word: str) -> bool:
@@ -83,33 +85,97 @@ def _item(key: str, wanted: Any, event: Event) -> bool:
     combine: Callable[..., bool] = all if "all" in modifiers else any
     negated = "neq" in modifiers
     listed = wanted if isinstance(wanted, list) else [wanted]
-    found = combine(_test(event[name], one, set(modifiers)) for one in listed)
+    # an empty list is null
+    found = combine(_test(event, name, one, modifiers) for one in listed or [None])
     return not found if negated else found
 
 
-def _test(value: Any, wanted: Any, modifiers: set[str]) -> bool:
+def _test(event: Event, name: str, wanted: Any, modifiers: Sequence[str]) -> bool:
+    value = event[name]
     if "exists" in modifiers:
         return (value is not None) == wanted
     if wanted is None or value is None:
         return wanted is None and value is None
-    for name, compare in _COMPARISONS.items():
-        if name in modifiers:
-            return compare(float(value), float(wanted))
+    if "fieldref" in modifiers:
+        return _same(value, event[wanted], set(modifiers))
+    for operator, compare in _COMPARISONS.items():
+        if operator in modifiers:
+            return compare(Fraction(str(value)), Fraction(str(wanted)))
     if "cidr" in modifiers:
         return _within(value, str(wanted))
     if "re" in modifiers:
-        return re.search(str(wanted), str(value), (re.IGNORECASE if "i" in modifiers else 0) | re.ASCII) is not None
-    if isinstance(value, int | float):
-        return float(value) == float(wanted)
-    return _text(str(value), str(wanted), modifiers)
+        return _searched(str(value), str(wanted), modifiers)
+    texts = _dashes(str(wanted)) if "windash" in modifiers else [str(wanted)]
+    if "base64" in modifiers or "base64offset" in modifiers:
+        data = _encoded(modifiers, str(wanted))
+        texts = _offsets(data) if "base64offset" in modifiers else [base64.b64encode(data).decode()]
+    return any(_one(value, text, set(modifiers)) for text in texts)
 
 
-_COMPARISONS: dict[str, Callable[[float, float], bool]] = {
+def _one(value: Any, wanted: str, modifiers: set[str]) -> bool:
+    if isinstance(value, int | float) and not modifiers & _PARTS and not re.search(r"[*?]", wanted):
+        return re.fullmatch(_NUMBER, wanted) is not None and Fraction(str(value)) == Fraction(wanted)
+    return _text(str(value), wanted, modifiers)
+
+
+def _same(value: Any, other: Any, modifiers: set[str]) -> bool:
+    if other is None:
+        return False
+    if not isinstance(value, str) and not isinstance(other, str) and not modifiers & _PARTS:
+        return bool(value == other)
+    left, right = _lower(str(value)), _lower(str(other))
+    if "contains" in modifiers or {"startswith", "endswith"} <= modifiers:
+        return right in left
+    if "startswith" in modifiers:
+        return left.startswith(right)
+    return left.endswith(right) if "endswith" in modifiers else left == right
+
+
+_PARTS = {"contains", "startswith", "endswith"}
+_NUMBER = r"[-+]?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?"
+_COMPARISONS: dict[str, Callable[[Fraction, Fraction], bool]] = {
     "gte": lambda a, b: a >= b,
     "gt": lambda a, b: a > b,
     "lte": lambda a, b: a <= b,
     "lt": lambda a, b: a < b,
 }
+
+
+def _dashes(text: str) -> list[str]:
+    """Every dash or slash before a word, and not behind one, as each of five signs."""
+    pieces = re.split(r"\B[-/]\b", text)
+    texts = pieces[:1]
+    for piece in pieces[1:]:
+        texts = [f"{text}{sign}{piece}" for text in texts for sign in "-/\u2013\u2014\u2015"]
+    return texts
+
+
+def _encoded(modifiers: Sequence[str], text: str) -> bytes:
+    if "utf16be" in modifiers:
+        return text.encode("utf-16-be")
+    if "utf16" in modifiers:
+        return b"\xff\xfe" + text.encode("utf-16-le")
+    return text.encode("utf-16-le") if {"wide", "utf16le"} & set(modifiers) else text.encode()
+
+
+def _offsets(data: bytes) -> list[str]:
+    """What of a text's base64 does not depend on its neighbours, if it begins 0, 1, or 2 bytes into a group."""
+    found = []
+    for before in range(3):
+        digits = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        first = -(-before * 8 // 6)
+        found.append(digits[first : (before + len(data)) * 8 // 6])
+    return found
+
+
+def _searched(value: str, pattern: str, modifiers: Sequence[str]) -> bool:
+    flags = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
+    chosen = re.ASCII
+    for modifier in set(modifiers) & set(flags):
+        chosen |= flags[modifier]
+    # Python's $ matches before a last newline, too
+    strict = pattern if "m" in modifiers else re.sub(r"(?<!\\)\$", r"\\Z", pattern)
+    return re.search(strict, value, chosen) is not None
 
 
 def _within(value: str, network: str) -> bool:
@@ -119,9 +185,20 @@ def _within(value: str, network: str) -> bool:
         return False
 
 
+def _lower(text: str) -> str:
+    return "".join(low if len(low := c.lower()) == 1 else c for c in text)
+
+
 def _text(value: str, wanted: str, modifiers: set[str]) -> bool:
-    pattern = "".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in wanted)
+    cased = "cased" in modifiers
+    wanted, value = (wanted, value) if cased else (_lower(wanted), _lower(value))
+    pattern = "".join(_piece(match) for match in re.finditer(r"\\([*?\\])|(.)", wanted, re.DOTALL))
     before = ".*" if modifiers & {"contains", "endswith"} else ""
     after = ".*" if modifiers & {"contains", "startswith"} else ""
-    flags = re.DOTALL | (0 if "cased" in modifiers else re.IGNORECASE)
-    return re.fullmatch(before + pattern + after, value, flags) is not None
+    return re.fullmatch(before + pattern + after, value, re.DOTALL) is not None
+
+
+def _piece(match: re.Match[str]) -> str:
+    if match[1]:
+        return re.escape(match[1])
+    return {"*": ".*", "?": "."}.get(match[2], re.escape(match[2]))

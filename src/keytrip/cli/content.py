@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -29,14 +30,13 @@ Level = Annotated[str | None, typer.Option("--level", help="Rules of this level 
 
 
 def _chosen(
-    names: list[str] | None, tags: list[str] | None, level: str | None, packs: tuple[Path, ...], *, loud: bool
-) -> tuple[list[Any], list[Any]]:
-    from keytrip.rules.load import alerting, load_rules
+    documents: Sequence[Any], names: list[str] | None, tags: list[str] | None, level: str | None = None, *, loud: bool
+) -> list[Any]:
+    from keytrip.rules.load import alerting
     from keytrip.rules.selection import Selection, choose
 
-    documents = load_rules(packs)
     wanted = tuple(names or (("*",) if loud and not tags else ()))
-    return choose(alerting(documents), Selection(wanted, tuple(tags or ()), level)), documents
+    return choose(alerting(documents), Selection(wanted, tuple(tags or ()), level))
 
 
 def rules(
@@ -55,7 +55,9 @@ def rules(
       keytrip rules --level high
       keytrip rules key_new_network
     """
-    chosen, _ = _chosen(names, tag, level, tuple(pack or ()), loud=True)
+    from keytrip.rules.load import load_rules
+
+    chosen = _chosen(load_rules(tuple(pack or ())), names, tag, level, loud=True)
     if form is Format.table and names and len(chosen) == 1:
         write(_in_full(chosen[0]))
         return 0
@@ -78,6 +80,7 @@ def _in_full(document: Any) -> str:
 def check(
     paths: Annotated[list[Path] | None, typer.Argument(help="Files or folders; else all of our content.")] = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: Annotated[
         ProblemFormat, typer.Option("--format", "-f", help="table, json (one object a line), csv, sarif or github.")
     ] = ProblemFormat.table,
@@ -98,7 +101,7 @@ def check(
     from keytrip.export.check import check_destinations
 
     where = tuple(pack or ()), tuple(paths or ())
-    problems = in_order([*check_content(*where), *check_destinations(*where)])
+    problems = in_order([*check_content(*where, opt.variables(var)), *check_destinations(*where)])
     show_problems(problems, form)
     note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", quiet=quiet)
     return int(bool(problems))
@@ -107,6 +110,7 @@ def check(
 def test(
     names: RuleNames = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Run again on each save, until interrupted.")] = False,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
@@ -122,20 +126,25 @@ def test(
       keytrip test
       keytrip test 'reference_*' --format json
     """
-    packs = tuple(pack or ())
+    from keytrip.rules.load import load_rules
+
+    packs, values = tuple(pack or ()), opt.variables(var)
     if watch:
         from keytrip.cli.watch import again
 
-        return again(packs, lambda: _tested(names, packs, form, quiet))
-    return _tested(names, packs, form, quiet)
+        return again(packs, lambda: _tested(names, load_rules(packs, values), packs, form, quiet))
+    return _tested(names, load_rules(packs, values), packs, form, quiet)
 
 
-def _tested(names: list[str] | None, packs: tuple[Path, ...], form: Format, quiet: bool) -> int:
+def _tested(
+    names: list[str] | None, documents: Sequence[Any], packs: tuple[Path, ...], form: Format, quiet: bool
+) -> int:
     from keytrip.hunt.casetest import run_cases
+    from keytrip.rules.filters import filters_of
     from keytrip.rules.load import with_bases
 
-    chosen, documents = _chosen(names, None, None, packs, loud=True)
-    results = run_cases(list(with_bases(chosen, documents)), packs)
+    chosen = _chosen(documents, names, None, loud=True)
+    results = run_cases([*with_bases(chosen, documents), *filters_of(documents)], packs)
     failed = [r for r in results if not r.passed]
     if form is not Format.table:
         rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.report} for r in results]
@@ -155,6 +164,7 @@ def compile_(
     explain: Annotated[bool, typer.Option("--explain", help="Show which part of a rule became what.")] = False,
     tag: Tags = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -166,12 +176,15 @@ def compile_(
       keytrip compile key_new_network --target esql --explain
       keytrip compile --target splunk --out compiled/splunk
     """
-    if explain:
-        return _explained(names, tag, target, tuple(pack or ()), form)
     from keytrip.compile.targets import compile_to
+    from keytrip.rules.load import load_rules
 
-    chosen, documents = _chosen(names, tag, None, tuple(pack or ()), loud=False)
-    results = compile_to(target, chosen, documents, tuple(pack or ()))
+    packs = tuple(pack or ())
+    documents = load_rules(packs, opt.variables(var))
+    chosen = _chosen(documents, names, tag, loud=False)
+    if explain:
+        return _explained(chosen, documents, target, packs, form)
+    results = compile_to(target, chosen, documents, packs)
     if out is not None:
         from keytrip.export.folder import write_compiled
 
@@ -188,12 +201,11 @@ def compile_(
 
 
 def _explained(
-    names: list[str] | None, tags: list[str] | None, target: str, packs: tuple[Path, ...], form: Format
+    chosen: Sequence[Any], documents: Sequence[Any], target: str, packs: tuple[Path, ...], form: Format
 ) -> int:
     from keytrip.compile.explain import explain
     from keytrip.errors import ContentError
 
-    chosen, documents = _chosen(names, tags, None, packs, loud=False)
     rows: list[dict[str, Any]] = []
     refused = 0
     for document in chosen:
@@ -218,6 +230,7 @@ def coverage(
     target: Annotated[list[str] | None, typer.Option("--target", "-t", help="This target only; repeatable.")] = None,
     tag: Tags = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
@@ -234,10 +247,12 @@ def coverage(
       keytrip coverage 'key_*' --source nginx_egress --format json
     """
     from keytrip.compile.coverage import coverage as covered
+    from keytrip.rules.load import load_rules
     from keytrip.sources import source_named
 
     packs = tuple(pack or ())
-    chosen, documents = _chosen(names, tag, None, packs, loud=True)
+    documents = load_rules(packs, opt.variables(var))
+    chosen = _chosen(documents, names, tag, loud=True)
     found = covered(chosen, documents, packs, [source_named(name).name for name in source or ()], target or ())
     if form is not Format.table:
         cells = [vars(cell) for coverage in found for cell in coverage.cells]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any
@@ -130,6 +130,7 @@ def hunt(
     ] = None,
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
+    var: opt.Vars = None,
     form: opt.FormatOption = Format.table,
     fail_on: Annotated[
         str | None, typer.Option("--fail-on", help="Exit 1 if an alert has this level or above.")
@@ -154,7 +155,7 @@ def hunt(
     packs = tuple(pack or ())
     days = (day_of(since, "--since"), day_of(until, "--until"))
     _known_level(fail_on)
-    rules = _rules(packs, Selection(tuple(rule or ()), tuple(tag or ()), level))
+    rules = _rules(packs, opt.variables(var), Selection(tuple(rule or ()), tuple(tag or ()), level))
     against, mode = _against(store, days[0], baseline, rules)
     note(mode, quiet=quiet)
     folder = store or opt.STORE
@@ -202,11 +203,11 @@ def _hunted(
     )
 
 
-def _rules(packs: Sequence[Path], selection: Any) -> list[Any]:
+def _rules(packs: Sequence[Path], variables: Mapping[str, Sequence[str]], selection: Any) -> list[Any]:
     from keytrip.compile.compiled import compiled_rules
     from keytrip.rules.selection import choose
 
-    return choose(compiled_rules(packs, opt.cache_dir()), selection)
+    return choose(compiled_rules(packs, opt.cache_dir(), variables), selection)
 
 
 def _against(store: Path | None, since: date | None, tables: Path | None, rules: Sequence[Any]) -> tuple[Any, str]:

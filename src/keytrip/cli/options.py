@@ -27,6 +27,9 @@ StoreDir = Annotated[
 Packs = Annotated[
     list[Path] | None, typer.Option("--pack", help="Folder with your own rules/ and baselines/; repeatable.")
 ]
+Vars = Annotated[
+    list[str] | None, typer.Option("--var", help="NAME=VALUE for `expand`, over the packs' variables; repeatable.")
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table, json (one object a line) or csv.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error was raised.")]
@@ -41,6 +44,21 @@ DEFAULT_MAX_LINE = MAX_LINE
 # A month of daily builds: as far as the window of a baseline reaches, `diff` can compare and `use` go back.
 DEFAULT_KEEP = 30
 _MEMORY = re.compile(r"\d{1,9}(\.\d+)?\s*(KB|MB|GB|KiB|MiB|GiB)")
+
+
+def variables(given: list[str] | None) -> dict[str, tuple[str, ...]]:
+    """Return the values of each name among NAME=VALUE texts.
+
+    Raises:
+        UsageError: One of them has no name, or no value.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for text in given or ():
+        name, equals, value = text.partition("=")
+        if not name or not equals or "%" in name:
+            raise UsageError(f"--var {text!r} is no NAME=VALUE", hint="such as --var office=192.0.2.0/24")
+        found[name] = (*found.get(name, ()), value)
+    return found
 
 
 def memory_checked(text: str) -> str:

@@ -267,9 +267,7 @@ class KeytripBackend(TextQueryBackend):
             problem = "correlations over several tables"
         else:
             return first, self.any_of([base.condition for base in plan.bases])
-        raise ContentError(
-            f"{problem} are not compiled for this target yet", hint="duckdb and spark say them"
-        )
+        raise ContentError(f"{problem} are not compiled for this target yet", hint="duckdb and spark say them")
 
     def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002
         """Refuse keywords: a record has no text of its own to search."""

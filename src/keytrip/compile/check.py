@@ -10,23 +10,28 @@ from dataclasses import replace
 from pathlib import Path
 
 from keytrip.baselines.kinds import Job
-from keytrip.compile import check_parts, check_rule, check_sigma, check_source, check_yaml
+from keytrip.compile import check_filters, check_parts, check_rule, check_sigma, check_source, check_yaml
 from keytrip.compile.check_files import Files, find_files, unread
-from keytrip.compile.problems import Problem, Subject, marks_of, of_kind
+from keytrip.compile.problems import Problem, Subject, of_kind
 from keytrip.content import HOLE, content_root
 from keytrip.errors import ContentError
 from keytrip.rules.load import Document, alerting, layered, read_nodes, with_bases
+from keytrip.rules.marks import marks_of
+from keytrip.rules.packs import PACK_FILE, Variables, read_packs
 from keytrip.rules.shape import check_shape
 
 __all__ = ["Problem", "check_content", "in_order", "read_subjects"]
 
 
-def check_content(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -> Iterator[Problem]:
+def check_content(
+    packs: Sequence[Path] = (), paths: Sequence[Path] = (), variables: Mapping[str, Sequence[str]] | None = None
+) -> Iterator[Problem]:
     """Yield every problem, by file and line.
 
     Args:
         packs: Folders layered over our content.
         paths: Files and folders whose problems are wanted; none: our content and the packs.
+        variables: Values for placeholders, over those of the packs.
 
     Raises:
         UsageError: A path or pack is not there.
@@ -39,19 +44,40 @@ def check_content(packs: Sequence[Path] = (), paths: Sequence[Path] = ()) -> Ite
     for path in files.of("sources"):
         problems += of_kind("source", check_source.source(path))
     pipelines = {p for p in subjects if p in files.all["pipelines"] or _is_pipeline(subjects[p])}
-    rules = [s for path in files.all["rules"] if path not in pipelines for s in subjects[path]]
-    effective = layered(subject.document for subject in rules)
+    values = {**_variables(files), **(variables or {})}
+    found = [s for path in files.all["rules"] if path not in pipelines for s in subjects[path]]
+    found = [replace(s, document=replace(s.document, variables=values)) for s in found]
+    filters = [subject for subject in found if "filter" in subject.document.data]
+    rules = [subject for subject in found if "filter" not in subject.document.data]
+    effective = _effective(rules, files)
     for path in pipelines:
         problems += [p for subject in subjects[path] for p in of_kind("pipeline", check_parts.pipeline(subject))]
     for path in files.all["packs"]:
-        problems += [p for subject in subjects[path] for p in of_kind("pack", check_parts.pack(subject, effective))]
+        named = [*effective, *(f.document for f in filters)]
+        problems += [p for subject in subjects[path] for p in of_kind("pack", check_parts.pack(subject, named))]
     with _sound(files.packs, broken) as sound:
         # bases first: they know the lines of what the rules that build on them stumble over
         by_base = sorted(rules, key=lambda subject: bool(subject.document.references))
         wanted = [subject for subject in by_base if files.wanted(subject.document.path)]
         problems += [p for subject in wanted for p in _rule_problems(subject, effective, jobs, sound)]
-    problems += of_kind("duplicate", _repeated(rules, files))
+    for subject in filters:
+        problems += of_kind("filter", check_filters.problems_of(subject, effective))
+    problems += of_kind("duplicate", _repeated(found, files))
     yield from in_order(problem for problem in problems if files.wanted(Path(str(problem.place.path))))
+
+
+def _effective(subjects: Sequence[Subject], files: Files) -> list[Document]:
+    layers: dict[Path, list[Document]] = {}
+    for subject in subjects:
+        layers.setdefault(files.layer(subject.document.path), []).append(subject.document)
+    return layered(layers.values())
+
+
+def _variables(files: Files) -> Variables:
+    try:
+        return read_packs(files.packs).variables
+    except ContentError:
+        return {}  # the pack.yml is wrong, which is said of it
 
 
 def in_order(problems: Iterable[Problem]) -> list[Problem]:
@@ -75,7 +101,7 @@ def read_subjects(path: Path, problems: list[Problem]) -> list[Subject]:
         return []
     subjects = []
     for document, node in found:
-        name = document.name if path.name != "pack.yml" else None
+        name = document.name if path.name != PACK_FILE else None
         subject = Subject(document, marks_of(node), name, check_yaml.holes(node))
         problems += of_kind("hole", subject.unfilled())
         problems += of_kind("yaml", [*subject.repeats(), *check_yaml.traps(subject, node)])
@@ -155,9 +181,6 @@ def _rule_problems(
     readable = all(check_rule.is_readable(base) for base in bases)
     for about, check in check_rule.CHECKS:
         yield from of_kind(about, check(rule))
-    if "filter" in document.data:
-        yield from of_kind("sigma", check_sigma.filtered(subject, context))
-        return
     if packs is not None:
         yield from of_kind("baseline", check_sigma.blocks(subject, packs))
     if readable and (packs is not None or "baseline" not in document.data):

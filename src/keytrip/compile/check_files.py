@@ -10,9 +10,9 @@ import keytrip.sources
 from keytrip.compile.problems import Problem
 from keytrip.content import FOLDERS, content_files, content_root
 from keytrip.errors import Place, UsageError
+from keytrip.rules.packs import PACK_FILE
 
 _SUFFIXES = {"rules": ".yml", "baselines": ".py", "pipelines": ".yml", "exporters": "manifest.yml"}
-PACK_FILE = "pack.yml"
 _SOURCES = Path(keytrip.sources.__file__).parent
 
 

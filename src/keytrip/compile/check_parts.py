@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StrictFloat, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, StrictFloat, StrictInt, StrictStr, StringConstraints
 
 from keytrip.baselines.jobs import load_job
 from keytrip.baselines.kinds import Job
@@ -17,15 +18,19 @@ from keytrip.records.vocabulary import usage, vocabulary
 from keytrip.rules.load import Document
 from keytrip.rules.schema import Text
 
+Number = StrictInt | Annotated[StrictFloat, Field(allow_inf_nan=False)]
+Value = StrictStr | Number
+Variable = Annotated[Text, StringConstraints(pattern="^[^%]+$")]
+
 
 class PackFile(BaseModel):
     """What a `pack.yml` may say."""
 
     model_config = ConfigDict(extra="forbid")
 
-    variables: Mapping[Text, Sequence[Any]] = {}
+    variables: Mapping[Variable, Value | Annotated[Sequence[Value], Field(min_length=1)]] = {}
     disabled: Sequence[Text] = ()
-    parameters: Mapping[Text, Mapping[Text, StrictInt | StrictFloat]] = {}
+    parameters: Mapping[Text, Mapping[Text, Number]] = {}
 
 
 def job_of(path: Path) -> tuple[Job | None, list[Problem]]:
@@ -97,7 +102,7 @@ def pack(subject: Subject, rules: Sequence[Document]) -> Iterator[Problem]:
     if faults:
         return
     for number, name in enumerate(subject.document.data.get("disabled") or ()):
-        if name not in names:
+        if not any(fnmatchcase(rule, name) for rule in names):
             yield subject.problem(f"no rule is called {name!r}", "disabled", number, hint=_like(name, names))
     for name, values in (subject.document.data.get("parameters") or {}).items():
         declared = next((rule.data.get("parameters") or {} for rule in rules if rule.name == name), None)

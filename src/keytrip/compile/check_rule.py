@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,13 @@ from keytrip.baselines.kinds import Job
 from keytrip.compile.check_cases import near_misses
 from keytrip.compile.check_reach import conditions, fed, selections, thresholds
 from keytrip.compile.check_tags import HINTS, licence, tags
-from keytrip.compile.problems import Fault, Marks, Problem, Subject, model_faults, nearest
+from keytrip.compile.problems import Fault, Problem, Subject, model_faults, nearest
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
 from keytrip.rules.cases import CATEGORY, cases_of, table_of_event
 from keytrip.rules.load import Document
-from keytrip.rules.schema import FilterFile, RuleFile
+from keytrip.rules.marks import Marks
+from keytrip.rules.schema import RuleFile
 from keytrip.rules.selection import LEVELS
 
 _HINTS = {
@@ -63,7 +64,7 @@ class Rule:
 
 def structure(rule: Rule) -> list[Fault]:
     """Return what the rule's members have wrong."""
-    return model_faults(rule.subject, FilterFile if "filter" in rule.data else RuleFile, rule.data, _HINTS)
+    return model_faults(rule.subject, RuleFile, rule.data, _HINTS)
 
 
 def compiles_despite(fault: Fault) -> bool:
@@ -79,11 +80,7 @@ def is_readable(document: Document) -> bool:
 
 
 def kind(rule: Rule) -> Iterator[Problem]:
-    """A document is either a detection with its logsource or a correlation; or a filter of others."""
-    if "filter" in rule.data:
-        if {"detection", "correlation"} & set(rule.data):
-            yield rule.subject.problem("has `filter` beside a rule's members", "filter", hint="write two documents")
-        return
+    """A document is either a detection with its logsource or a correlation."""
     if ("detection" in rule.data) == ("correlation" in rule.data):
         yield rule.subject.problem("has neither `detection` nor `correlation`, or both", hint="write one of the two")
     elif "detection" in rule.data and "logsource" not in rule.data:
@@ -164,20 +161,26 @@ def fields(rule: Rule) -> Iterator[Problem]:
     ((name, table),) = tables.items()
     aliased = any((d.data.get("correlation") or {}).get("aliases") for d in (rule.subject.document, *rule.bases))
     grouped = () if aliased else _correlation_fields(rule.data)
-    for path, field in (*_detection_fields(rule.data), *grouped):
-        if field not in table.columns:
-            message = f"no field {field!r} in {name} records"
-            yield rule.subject.problem(message, *path, hint=nearest(field, list(table.columns)))
+    selected = selected_fields(rule.data.get("detection") or {}, "detection")
+    yield from unknown_fields(rule.subject, name, table, (*selected, *grouped))
 
 
 _Place = tuple[str | int, ...]
 
 
-def _detection_fields(data: Mapping[str, Any]) -> Iterator[tuple[_Place, str]]:
-    at = "filter" if "filter" in data else "detection"
-    for name, selection in (data.get(at) or {}).items():
+def unknown_fields(subject: Subject, name: str, table: Table, used: Iterable[tuple[_Place, str]]) -> Iterator[Problem]:
+    """Yield those of the `used` fields that the table `name` has not, each at its place."""
+    for path, field in used:
+        if field not in table.columns:
+            message = f"no field {field!r} in {name} records"
+            yield subject.problem(message, *path, hint=nearest(field, list(table.columns)))
+
+
+def selected_fields(detection: Mapping[str, Any], member: str) -> Iterator[tuple[_Place, str]]:
+    """Yield the place and the field of each test in a rule's `detection`, or a filter's `filter`."""
+    for name, selection in detection.items():
         if name not in {"condition", "rules"}:
-            yield from _selected((at, str(name)), selection)
+            yield from _selected((member, str(name)), selection)
 
 
 def _selected(path: _Place, selection: Any) -> Iterator[tuple[_Place, str]]:

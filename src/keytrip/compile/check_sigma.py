@@ -56,26 +56,6 @@ def blocks(subject: Subject, packs: tuple[Path, ...]) -> Iterator[Problem]:
             yield subject.problem(error.message, *path, hint=error.hint)
 
 
-def filtered(subject: Subject, documents: Sequence[Document]) -> Iterator[Problem]:
-    """Yield what a filter has wrong: rules that are not there, and what pySigma objects to."""
-    from sigma.collection import SigmaCollection
-    from sigma.exceptions import SigmaError
-
-    data = subject.document.data
-    named = data["filter"].get("rules")
-    names = {d.name for d in documents} | {str(d.data.get("id")) for d in documents}
-    for number, name in enumerate(named if isinstance(named, list) else [named]):
-        if name not in names and str(name).lower() != "any":
-            message = f"refers to {name!r}, which is not there"
-            yield subject.problem(message, "filter", "rules", number, hint="names or ids of rules, or any")
-    try:
-        (rule,) = SigmaCollection.from_dicts([dict(data)]).filters
-        for condition in rule.filter.parsed_condition:
-            _ = condition.parsed
-    except SigmaError as error:
-        yield subject.problem(_first(error), "filter", hint="rules, selections, and a condition over them")
-
-
 def readers(
     document: Document, bases: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...]
 ) -> Iterator[Problem]:

@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 import yaml
 
-from keytrip.compile.problems import Problem, Steps, Subject, members_of
+from keytrip.compile.problems import Problem, Subject
 from keytrip.content import HOLE
+from keytrip.rules.marks import Steps, members_of
 
 _BOOL, _INT, _FLOAT, _TEXT = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "str"))
 _OCTAL = re.compile(r"[-+]?0[0-7_]+")

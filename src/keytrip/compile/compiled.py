@@ -6,14 +6,14 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keytrip import __version__
 from keytrip.content import content_files
-from keytrip.errors import KeytripError
+from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -77,36 +77,42 @@ class CompiledRule:
         return self.kind.startswith("temporal")
 
 
-def compiled_rules(packs: Sequence[Path] = (), cache: Path | None = None) -> list[CompiledRule]:
+def compiled_rules(
+    packs: Sequence[Path] = (), cache: Path | None = None, variables: Mapping[str, Sequence[str]] | None = None
+) -> list[CompiledRule]:
     """Return every alerting rule compiled for DuckDB, sorted by name; one that cannot be says why in `refused`.
 
     Args:
         packs: User packs.
         cache: Folder for the result; None compiles afresh.
+        variables: Values for placeholders, over those of the packs.
 
     Raises:
         ContentError: A file cannot be loaded.
     """
     if cache is None:
-        return _compile_all(packs)
-    path = cache / f"rules-{_fingerprint(packs)}.json"
+        return _compile_all(packs, variables or {})
+    path = cache / f"rules-{_fingerprint(packs, variables or {})}.json"
     found = _read(path)
     if found is None:
-        found = _compile_all(packs)
+        found = _compile_all(packs, variables or {})
         _write(path, found)
     return found
 
 
-def _fingerprint(packs: Sequence[Path]) -> str:
+def _fingerprint(packs: Sequence[Path], variables: Mapping[str, Sequence[str]]) -> str:
     from importlib.metadata import version
+
+    from keytrip.rules.packs import PACK_FILE
 
     digest = hashlib.sha256(f"{__version__} {version('pysigma')}".encode())
     parts = (Path(__file__).parents[1] / name for name in ("baselines", "compile", "records", "rules"))
     ours = [path for part in parts for path in sorted(part.iterdir()) if path.suffix in {".py", ".yml"}]
     content = [*content_files("rules", ".yml", packs), *content_files("baselines", ".py", packs)]
-    pack_files = [p / "pack.yml" for p in packs if (p / "pack.yml").is_file()]
+    pack_files = [p / PACK_FILE for p in packs if (p / PACK_FILE).is_file()]
     for path in [*ours, *content, *pack_files]:
         digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(json.dumps(sorted(variables.items())).encode())
     return digest.hexdigest()[:32]
 
 
@@ -134,10 +140,10 @@ def _write(path: Path, rules: list[CompiledRule]) -> None:
         part.unlink(missing_ok=True)  # a cache that cannot be written costs time, nothing else
 
 
-def _compile_all(packs: Sequence[Path]) -> list[CompiledRule]:
+def _compile_all(packs: Sequence[Path], variables: Mapping[str, Sequence[str]]) -> list[CompiledRule]:
     from keytrip.rules.load import alerting, load_rules
 
-    documents = load_rules(packs)
+    documents = load_rules(packs, variables)
     return [compile_rule(rule, documents, packs) for rule in sorted(alerting(documents), key=lambda d: d.name)]
 
 
@@ -151,16 +157,21 @@ def collection_of(chosen: Sequence[Document], documents: Sequence[Document]) -> 
     from sigma.collection import SigmaCollection
     from sigma.exceptions import SigmaRuleLocation
 
-    from keytrip.rules.load import with_bases
+    from keytrip.compile.modifiers import prepared
+    from keytrip.rules.filters import concerns, filters_of
+    from keytrip.rules.load import same_id, with_bases
     from keytrip.rules.shape import check_shape
 
     parsed = list(with_bases(chosen, documents))
     for document in parsed:
         check_shape(document)
-    collection = SigmaCollection.from_dicts([dict(document.data) for document in parsed])
-    by_id = {(_same_id(d.data.get("id")), d.data.get("name")): d for d in parsed}
+    filters = [f for f in filters_of(documents) if any(concerns(f, document) for document in parsed)]
+    for document in filters:
+        _check_filter(document)
+    collection = SigmaCollection.from_dicts([prepared(document) for document in (*parsed, *filters)])
+    by_id = {(same_id(d.data.get("id")), d.data.get("name")): d for d in parsed}
     for rule in collection.rules:
-        document = by_id[(_same_id(rule.id), rule.name)]
+        document = by_id[(same_id(rule.id), rule.name)]
         correlation = document.data.get("correlation")
         condition = correlation.get("condition") if isinstance(correlation, dict) else None
         rule.source = SigmaRuleLocation(document.path)
@@ -168,9 +179,21 @@ def collection_of(chosen: Sequence[Document], documents: Sequence[Document]) -> 
     return collection
 
 
-def _same_id(value: object) -> str:
-    """Ids are equal in any case, with or without hyphens and braces: pySigma makes UUIDs of them."""
-    return re.sub(r"[-{}]|urn:|uuid:", "", str(value).lower())
+def _check_filter(document: Document) -> None:
+    """Say of a filter itself, not of each rule that it narrows, what pySigma does not accept.
+
+    Raises:
+        ContentError: As `collection_of`.
+    """
+    from sigma.exceptions import SigmaError
+    from sigma.filters import SigmaFilter
+
+    from keytrip.compile.modifiers import prepared
+
+    try:
+        SigmaFilter.from_dict(prepared(document))
+    except SigmaError as error:
+        raise ContentError(str(error), place=document.place, hint="the filter is wrong, not the rule") from error
 
 
 def compile_rule(document: Document, documents: Sequence[Document], packs: Sequence[Path] = ()) -> CompiledRule:

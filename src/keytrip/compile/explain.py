@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from keytrip.compile.compiled import collection_of
-from keytrip.compile.problems import Marks, marks_of
 from keytrip.compile.targets import backend_of, compile_to
 from keytrip.errors import ContentError
 from keytrip.rules.load import Document, read_nodes, with_bases
+from keytrip.rules.marks import Marks, marks_of
 
 Steps: TypeAlias = tuple[str, ...]
 Change: TypeAlias = Callable[[dict[str, Any]], None]

@@ -125,7 +125,7 @@ class Within:
 
 @dataclass(frozen=True)
 class SameAs:
-    """A field equals, begins with, ends with or holds another; two numbers are compared as numbers."""
+    """A field equals, begins with, ends with or holds another; two numbers are equal as numbers."""
 
     of: Named
     other: Named
@@ -133,8 +133,8 @@ class SameAs:
 
     @property
     def numeric(self) -> bool:
-        """Whether both are numbers, so that no text is looked at."""
-        return self.of.field.numeric and self.other.field.numeric
+        """Whether two numbers are compared as such; a part of one is a part of its digits."""
+        return self.part == "whole" and self.of.field.numeric and self.other.field.numeric
 
 
 Leaf: TypeAlias = Never | Present | Absent | Equals | Like | Compares | Matches | Within | SameAs

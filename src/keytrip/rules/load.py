@@ -1,17 +1,16 @@
-"""Loads rule files with their places, layers user packs over ours, and applies parameters."""
+"""Loads rule files with their places, and layers user packs over ours."""
 
 from __future__ import annotations
 
-import copy
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from keytrip.content import content_files
+from keytrip.content import content_layers
 from keytrip.errors import ContentError, Place
 
 # What PyYAML lets through where a scalar's text is not of the type that its looks or its tag say.
@@ -30,11 +29,13 @@ class Document:
         data: Its content, a mapping.
         path: The file.
         line: The line that it begins on.
+        variables: What placeholders in it (`%name%` with `expand`) stand for.
     """
 
     data: Mapping[str, Any]
     path: Path
     line: int
+    variables: Mapping[str, Sequence[str | int | float]] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -70,15 +71,6 @@ class Document:
         if isinstance(rules, str):
             return (rules,)
         return tuple(str(rule) for rule in rules) if isinstance(rules, list) else ()
-
-
-@dataclass(frozen=True)
-class Pack:
-    """What a user's `pack.yml` says."""
-
-    variables: Mapping[str, Sequence[Any]] = field(default_factory=dict)
-    disabled: tuple[str, ...] = ()
-    parameters: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def read_documents(path: Path) -> list[Document]:
@@ -188,85 +180,87 @@ def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
         yield from _scalars(part)
 
 
-def read_pack(folders: Iterable[Path]) -> Pack:
-    """Return the union of the packs' `pack.yml` files, later ones winning.
+def load_rules(packs: Sequence[Path] = (), variables: Mapping[str, Sequence[str]] | None = None) -> list[Document]:
+    """Return all rules and filters as packs have them: layered over ours, switched off, with other numbers.
+
+    Args:
+        packs: User packs; of two rules with one id or name, that of the later pack is taken.
+        variables: Values for placeholders, over those of the packs.
 
     Raises:
-        ContentError: One of them is not what INTERFACE says.
+        ContentError: A file cannot be loaded, a name or id stands twice in one layer, a filter has not the form, or a
+            pack.yml names what is not there.
     """
-    variables: dict[str, Sequence[Any]] = {}
-    disabled: list[str] = []
-    parameters: dict[str, dict[str, float]] = {}
-    for folder in folders:
-        path = folder / "pack.yml"
-        if not path.is_file():
-            continue
-        for document in read_documents(path):
-            _known(document)
-            variables |= document.data.get("variables") or {}
-            disabled += document.data.get("disabled") or []
-            for rule, values in (document.data.get("parameters") or {}).items():
-                parameters.setdefault(rule, {}).update(values)
-    return Pack(variables, tuple(disabled), parameters)
+    from keytrip.rules.filters import check_filter, filters_of
+    from keytrip.rules.packs import read_packs, switched_on, with_settings
+
+    pack = read_packs(packs)
+    layers = [[d for path in files for d in read_documents(path)] for files in content_layers("rules", ".yml", packs)]
+    for layer in layers:
+        _refuse_twins(layer)
+    kept = switched_on(layered(layers), pack.disabled)
+    kept = with_settings(without_orphans(kept, [d for layer in layers for d in layer]), pack.settings)
+    for document in filters_of(kept):
+        check_filter(document)
+    values = {**pack.variables, **(variables or {})}
+    return [replace(document, variables=values) for document in kept]
 
 
-def _known(document: Document) -> None:
-    unknown = sorted(set(document.data) - {"variables", "disabled", "parameters"})
-    if unknown:
-        hint = "a pack has variables, disabled and parameters"
-        raise ContentError(f"unknown member {unknown[0]!r}", place=Place(str(document.path), document.line), hint=hint)
+def _refuse_twins(documents: Iterable[Document]) -> None:
+    seen: dict[tuple[str, str], Document] = {}
+    for document in documents:
+        for member, value in _marks_of(document):
+            other = seen.setdefault((member, value), document)
+            if other is not document:
+                hint = f"it is also in {other.path}:{other.line}; choose another"
+                raise ContentError(f"{member} {value!r} is used twice", place=document.place, hint=hint)
 
 
-def load_rules(packs: Sequence[Path] = ()) -> list[Document]:
-    """Return all rule documents, packs layered over ours: the same id replaces, a new one adds, `disabled` removes.
+def _marks_of(document: Document) -> set[tuple[str, str]]:
+    """Return what a rule is known by: its name and its id, where it has them."""
+    found = {("name", str(document.data.get("name") or "")), ("id", same_id(document.data.get("id") or ""))}
+    return {(member, value) for member, value in found if value}
 
-    Raises:
-        ContentError: A file cannot be loaded, or a parameter does not exist.
+
+def same_id(value: object) -> str:
+    """Return an id in the one form in which equal ids are equal: in any case, with or without hyphens and braces."""
+    return re.sub(r"[-{}]|urn:|uuid:", "", str(value).lower())
+
+
+def layered(layers: Iterable[Sequence[Document]]) -> list[Document]:
+    """Return the documents of all layers, less those that one of a later layer replaces by its id or its name."""
+    found: list[Document] = []
+    for layer in layers:
+        taken = {mark for document in layer for mark in _marks_of(document)}
+        found = [document for document in found if not taken & _marks_of(document)] + [*layer]
+    return found
+
+
+def without_orphans(kept: Sequence[Document], documents: Sequence[Document]) -> list[Document]:
+    """Return `kept` without the base rules that only correlations outside of it use: alone, they would alert.
+
+    Args:
+        kept: The rules that are in force.
+        documents: All rules, also those that were replaced or switched off.
     """
-    pack = read_pack(packs)
-    found = (document for path in content_files("rules", ".yml", packs) for document in read_documents(path))
-    kept = [d for d in layered(found) if d.name not in pack.disabled]
-    return [with_parameters(d, pack.parameters.get(d.name, {})) for d in kept]
+    found = list(kept)
+    while True:
+        lost = _quiet(d for d in documents if d not in found) - {name for d in found for name in d.references}
+        left = [document for document in found if not lost & _names(document)]
+        if len(left) == len(found):
+            return found
+        found = left
 
 
-def layered(documents: Iterable[Document]) -> list[Document]:
-    """Return one document for each id, the last, in the order in which the ids appear."""
-    return list({str(d.data.get("id") or d.name).lower(): d for d in documents}.values())
-
-
-def with_parameters(document: Document, values: Mapping[str, float]) -> Document:
-    """Return the rule with some of its named numbers set to other values.
-
-    Raises:
-        ContentError: The rule has no such parameter, or it points at nothing.
-    """
-    if not values:
-        return document
-    data = copy.deepcopy(dict(document.data))
-    declared = data.get("parameters") or {}
-    for name, value in values.items():
-        if name not in declared:
-            hint = f"it has: {', '.join(declared) or 'none'}"
-            raise ContentError(f"has no parameter {name!r}", place=document.place, hint=hint)
-        declared[name]["default"] = value
-        if "at" in declared[name]:
-            _set(data, str(declared[name]["at"]), value, document)
-    return Document(data, document.path, document.line)
-
-
-def _set(data: dict[str, Any], path: str, value: float, document: Document) -> None:
-    *parents, last = path.split(".")
-    target: Any = data
-    for part in parents:
-        target = target[int(part)] if isinstance(target, list) else target.get(part)
-        if not isinstance(target, dict | list):
-            raise ContentError(f"parameter points at {path!r}, which is not there", place=document.place)
-    if isinstance(target, list):
-        target[int(last)] = value
-    elif last in target:
-        target[last] = value
-    else:
-        raise ContentError(f"parameter points at {path!r}, which is not there", place=document.place)
+def _quiet(documents: Iterable[Document]) -> set[str]:
+    """Return what correlations refer to that do not say `generate`."""
+    correlations = ((d, d.data.get("correlation")) for d in documents)
+    return {
+        name
+        for d, found in correlations
+        if isinstance(found, dict) and not found.get("generate")
+        for name in d.references
+    }
 
 
 def alerting(documents: Sequence[Document]) -> list[Document]:

@@ -254,7 +254,7 @@ class FilterFile(_Part):
     """A document that takes events away from other rules: Sigma's filter."""
 
     title: Annotated[Text, StringConstraints(max_length=256)]
-    id: Uuid
+    id: Uuid | None = None
     logsource: LogSource
     filter: Filter
     name: Name | None = None

@@ -1,0 +1,170 @@
+"""Modifiers that are applied to a rule's text before pySigma reads it: `expand`, and the encodings.
+
+pySigma counts characters where base64 counts bytes, encodes texts beyond ASCII in no form of UTF-16, has no `utf16le`,
+and lets `expand` stand beside neither `cidr` nor the comparisons. So these are settled on the YAML's values; what is
+left for pySigma means the same there.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
+from itertools import product
+from typing import Any, TypeAlias
+
+from sigma.types import SigmaString
+
+from keytrip.compile.values import number_in
+from keytrip.errors import ContentError
+from keytrip.rules.load import Document
+
+Scalar: TypeAlias = Any
+_PLACEHOLDER = re.compile(r"(?<!\\)%([^%]+)%")
+# What may look at a list that holds null.
+_WITH_NULL = frozenset({"all", "neq", "expand"})
+# What stands in a detection or a filter beside selections.
+_NO_SELECTION = frozenset({"condition", "rules", "timeframe"})
+_COMPARISONS = frozenset({"gt", "gte", "lt", "lte"})
+# These look at texts, and pySigma takes no number for one.
+_TEXT = frozenset({"contains", "startswith", "endswith", "re", "cased", "windash", "base64", "base64offset", "wide"})
+_EXACT = 2**53
+_BOM = b"\xff\xfe"
+_ENCODINGS: dict[str, Callable[[str], bytes]] = {
+    "utf16": lambda text: _BOM + text.encode("utf-16-le"),
+    "utf16le": lambda text: text.encode("utf-16-le"),
+    "utf16be": lambda text: text.encode("utf-16-be"),
+    "wide": lambda text: text.encode("utf-16-le"),
+}
+# For a text that begins 0, 1 or 2 bytes into a group of three: which digits depend on it alone.
+_FIRST = (0, 2, 3)
+_LAST = (None, -3, -2)
+
+
+class _Key(str):
+    """A key that equals itself alone: without their modifiers, two tests of a selection may have the same text."""
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+def prepared(document: Document) -> dict[str, Any]:
+    """Return a rule's or filter's content with placeholders replaced and encodings applied.
+
+    Raises:
+        ContentError: A placeholder has no values, or a text cannot be encoded.
+    """
+    data = dict(document.data)
+    for member in ("detection", "filter"):
+        part = data.get(member)
+        if isinstance(part, dict):
+            named = ((name, value, name in _NO_SELECTION) for name, value in part.items())
+            data[member] = {name: value if other else _selection(value, document) for name, value, other in named}
+    return data
+
+
+def _selection(part: Any, document: Document) -> Any:
+    if isinstance(part, list):
+        return [_selection(one, document) for one in part]
+    if not isinstance(part, dict):
+        return part
+    found: dict[Any, Any] = {}
+    for key, value in part.items():
+        new, values = _item(key, value, document) if isinstance(key, str) else (key, value)
+        found[_Key(new) if new in found else new] = values
+    return found
+
+
+def _item(key: str, value: Any, document: Document) -> tuple[str, Any]:
+    name, *modifiers = key.split("|")
+    # `day: 2026-04-01` is a date to YAML, and the field a text
+    values = [v.isoformat() if type(v) is date else v for v in (value if isinstance(value, list) else [value])]
+    try:
+        modifiers, values = _applied(name, modifiers, values, document.variables)
+    except ContentError as error:
+        raise ContentError(f"{key}: {error.message}", place=document.place, hint=error.hint) from None
+    # a list of one stands for it: some modifiers take no list
+    return "|".join([name, *modifiers]), values if isinstance(value, list) or len(values) != 1 else values[0]
+
+
+def _applied(
+    name: str, modifiers: list[str], values: list[Scalar], variables: Mapping[str, Sequence[Scalar]]
+) -> tuple[list[str], list[Scalar]]:
+    if None in values and set(modifiers) - _WITH_NULL:
+        raise ContentError("null beside a modifier", hint=f"write `{name}: null` in a selection of its own")
+    if "expand" in modifiers:
+        modifiers = [m for m in modifiers if m != "expand"]
+        values = [one for text in values for one in expanded(text, variables)]
+    if _COMPARISONS & set(modifiers):
+        values = [_as_number(one) for one in values]
+    elif (_TEXT | set(_ENCODINGS)) & set(modifiers):
+        values = [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in values]
+    else:
+        # pySigma makes a double of a number, which has not the digits of a larger one; of a text we read them all
+        values = [str(one) if isinstance(one, int) and abs(one) > _EXACT else one for one in values]
+    return _encoded(modifiers, values)
+
+
+def _as_number(value: Scalar) -> Scalar:
+    found = number_in(value) if isinstance(value, str) else None
+    return value if found is None else found
+
+
+# -- placeholders ----------------------------------------------------------------------------------------------------
+
+
+def expanded(value: Scalar, variables: Mapping[str, Sequence[Scalar]]) -> Iterator[Scalar]:
+    r"""Yield what a value stands for: each combination of its placeholders' values; `\%` is a percent sign.
+
+    Raises:
+        ContentError: A placeholder has no values.
+    """
+    if not isinstance(value, str):
+        yield value
+        return
+    names = _PLACEHOLDER.findall(value)
+    for name in names:
+        if not variables.get(name):
+            hint = f"set it in the `variables` of a pack.yml, or with --var {name}=VALUE"
+            raise ContentError(f"placeholder %{name}% has no values", hint=hint)
+    if names and _PLACEHOLDER.fullmatch(value):
+        yield from variables[names[0]]  # whole values keep their type
+        return
+    texts = [text.replace("\\%", "%") for text in _PLACEHOLDER.split(value)[::2]]
+    for chosen in product(*(variables[name] for name in names)):
+        yield texts[0] + "".join(f"{one}{text}" for one, text in zip(chosen, texts[1:], strict=True))
+
+
+# -- encodings -------------------------------------------------------------------------------------------------------
+
+
+def _encoded(modifiers: list[str], values: list[Scalar]) -> tuple[list[str], list[Scalar]]:
+    """Apply base64 with the encoding before it; `utf16le` alone is `wide`."""
+    encoding = modifiers[0] if modifiers and modifiers[0] in _ENCODINGS else None
+    rest = modifiers[1:] if encoding else modifiers
+    if not rest or rest[0] not in {"base64", "base64offset"} or not all(isinstance(v, str) for v in values):
+        return ["wide" if m == "utf16le" else m for m in modifiers], values
+    encode = _ENCODINGS[encoding] if encoding else str.encode
+    found = [[*_base64(encode(_plain(value)), rest[0])] for value in values]
+    if "all" in rest and any(len(alternatives) > 1 for alternatives in found) and len(found) > 1:
+        raise ContentError("`all` of several texts in base64offset", hint="write a selection for each of them")
+    left = [m for m in rest[1:] if m != "all" or rest[0] == "base64"]
+    return left, [one for alternatives in found for one in alternatives]
+
+
+def _plain(value: str) -> str:
+    text = SigmaString(value)
+    if text.contains_special():
+        raise ContentError("a text with wildcards has no base64", hint=r"write \* or \? for the sign itself")
+    return "".join(map(str, text.s))
+
+
+def _base64(data: bytes, modifier: str) -> Iterator[str]:
+    if modifier == "base64":
+        yield b64encode(data).decode()
+        return
+    for offset in range(3):
+        text = b64encode(b" " * offset + data).decode()
+        yield text[_FIRST[offset] : _LAST[(len(data) + offset) % 3]]
