@@ -66,5 +66,6 @@ def text(target: str, rule: Document, *bases: Document) -> str:
 def condition(target: str, rule: Document) -> str:
     """Return the filter of a plain rule's query."""
     lines = text(target, rule).splitlines()
-    marks = {"splunk": "| where ", "esql": "| WHERE ", "duckdb": "where timestamp is not null and "}
+    sql = "where timestamp is not null and "
+    marks = {"splunk": "| where ", "esql": "| WHERE ", "duckdb": sql, "spark": sql}
     return next(line.removeprefix(marks[target]) for line in lines if line.startswith(marks[target]))

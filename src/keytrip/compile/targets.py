@@ -20,6 +20,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "splunk": ("keytrip.compile.splunk", "SplunkBackend", "spl"),
     "esql": ("keytrip.compile.esql", "EsqlBackend", "esql"),
     "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
+    "spark": ("keytrip.compile.spark", "SparkBackend", "sql"),
 }
 
 

@@ -1,14 +1,14 @@
-"""The events of a correlation as DuckDB SQL: those of its bases, under the correlation's own names, each once."""
+"""The events of a correlation as SQL: those of its bases, under the correlation's own names, each once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from keytrip.compile.plan import Base, Plan, field_of
-from keytrip.records.sql import quote_name
-from keytrip.records.vocabulary import DUCKDB_TYPES, vocabulary
+from keytrip.compile.sql_dialect import Dialect
+from keytrip.records.vocabulary import vocabulary
 
 _WORD = re.compile(r"\w+")
 Writer = Callable[[Plan], str]
@@ -19,11 +19,13 @@ class _View:
     """Bases of one source that call every field alike.
 
     Attributes:
+        dialect: The engine's words.
         relation: What to select from.
         bases: The bases.
         earlier: Views of the same source before this one.
     """
 
+    dialect: Dialect
     relation: str
     bases: tuple[Base, ...]
     earlier: tuple[_View, ...]
@@ -36,7 +38,8 @@ class _View:
 
     def field(self, name: str) -> str:
         """The column that the correlation's `name` stands for."""
-        return quote_name(self.bases[0].field(name))
+        base = self.bases[0]
+        return (self.dialect.column if isinstance(base.source, str) else self.dialect.name)(base.field(name))
 
 
 def matched(base: Base) -> str:
@@ -44,19 +47,20 @@ def matched(base: Base) -> str:
     return base.condition or "true"
 
 
-def events_sql(plan: Plan, write: Writer, *, extra: Sequence[str] = (), marks: bool = False) -> str:
+def events_sql(dialect: Dialect, plan: Plan, write: Writer, *, extra: Sequence[str] = (), marks: bool = False) -> str:
     """Return the events with the fields that the plan reads, those with null in a group field left out.
 
     Args:
+        dialect: The engine's words.
         plan: The correlation.
         write: Writes a correlation that this one builds on.
         extra: Further columns, over `timestamp`.
         marks: Whether to add `kt_m0`, `kt_m1`, ...: whether the event is one of that base's.
     """
-    return "\n  union all\n".join(_select(plan, view, extra, marks=marks) for view in _views(plan, write))
+    return "\n  union all\n".join(_select(plan, view, extra, marks=marks) for view in _views(dialect, plan, write))
 
 
-def _views(plan: Plan, write: Writer) -> Iterator[_View]:
+def _views(dialect: Dialect, plan: Plan, write: Writer) -> Iterator[_View]:
     sources: dict[str, list[Base]] = {}
     for base in plan.bases:
         key = base.source if isinstance(base.source, str) else f"plan {base.source.key}"
@@ -65,9 +69,9 @@ def _views(plan: Plan, write: Writer) -> Iterator[_View]:
         alike: dict[tuple[str, ...], list[Base]] = {}
         for base in bases:
             alike.setdefault(tuple(base.field(name) for name in plan.event_fields), []).append(base)
-        relation, earlier = _relation(plan, bases, write), list[_View]()
+        relation, earlier = _relation(dialect, plan, bases, write), list[_View]()
         for same in alike.values():
-            earlier.append(_View(relation, tuple(same), tuple(earlier)))
+            earlier.append(_View(dialect, relation, tuple(same), tuple(earlier)))
         yield from earlier
 
 
@@ -75,7 +79,8 @@ def _select(plan: Plan, view: _View, extra: Sequence[str], *, marks: bool) -> st
     columns = ["timestamp"]
     for name in plan.event_fields:
         if name != "timestamp":
-            alias = "" if view.field(name) == quote_name(name) else f" as {quote_name(name)}"
+            own = view.dialect.name(name)
+            alias = "" if view.field(name) == own else f" as {own}"
             columns.append(view.field(name) + alias)
     columns += extra
     if marks:
@@ -100,7 +105,7 @@ def _mark(plan: Plan, view: _View, base: Base) -> str:
         return f"({matched(base)})"
     if _source(base) != _source(view.bases[0]):
         return "false"
-    other = _View(view.relation, (base,), ())
+    other = replace(view, bases=(base,), earlier=())
     return f"({_same(plan, view, other, matched(base))})"
 
 
@@ -108,26 +113,26 @@ def _source(base: Base) -> str | tuple[str]:
     return base.source if isinstance(base.source, str) else (base.source.key,)
 
 
-def _relation(plan: Plan, bases: Sequence[Base], write: Writer) -> str:
+def _relation(dialect: Dialect, plan: Plan, bases: Sequence[Base], write: Writer) -> str:
     source = bases[0].source
-    if isinstance(source, str):
-        return source
     used = dict.fromkeys(base.field(name) for base in bases for name in plan.event_fields)
-    return f"({_alerts_as_events(source, [*used], write(source))})"
+    if isinstance(source, str):
+        return dialect.relation(source, [*(base.condition for base in bases), *map(dialect.column, used)])
+    return f"({_alerts_as_events(dialect, source, [*used], write(source))})"
 
 
-def _alerts_as_events(inner: Plan, used: Sequence[str], sql: str) -> str:
+def _alerts_as_events(dialect: Dialect, inner: Plan, used: Sequence[str], sql: str) -> str:
     """SQL for alerts as events: the fields of their group, derived ones computed again, null for all others."""
     tables = [vocabulary().tables[name] for name in inner.reads]
-    derived = {name: field.sql for table in tables for name, field in table.derived.items() if field.sql}
+    derived = {name: dialect.derived(name, field) for table in tables for name, field in table.derived.items()}
     again = {name: derived[name] for name in used if name in derived and name not in inner.group_by}
     read = {word for text in again.values() for word in _WORD.findall(text)}
     others = dict.fromkeys([*(name for name in used if name not in again), *sorted(read)])
-    columns = ["last_seen as timestamp", *(quote_name(name) for name in inner.group_by if name != "timestamp")]
+    columns = ["last_seen as timestamp", *(dialect.name(name) for name in inner.group_by if name != "timestamp")]
     for name in others:
         found = field_of(inner, name)
         if found is not None and name not in (*inner.group_by, "timestamp"):
-            columns.append(f"cast(null as {DUCKDB_TYPES[found.type]}) as {quote_name(name)}")
+            columns.append(f"cast(null as {dialect.types[found.type]}) as {dialect.name(name)}")
     rows = f"select {', '.join(columns)} from (\n{sql}\n)"
-    computed = "".join(f", {text} as {quote_name(name)}" for name, text in again.items())
+    computed = "".join(f", {text} as {dialect.name(name)}" for name, text in again.items())
     return f"select *{computed} from ({rows})" if again else rows
