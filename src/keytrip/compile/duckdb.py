@@ -11,7 +11,7 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.base import siem_pipeline
 from keytrip.compile.compiled import SCORED_FROM
-from keytrip.compile.duckdb_sums import double_sum, money_sum
+from keytrip.compile.duckdb_sums import double_sum, money_sum, percentile
 from keytrip.compile.header import comment_text
 from keytrip.compile.leaves import Matches
 from keytrip.compile.plan import Plan
@@ -84,7 +84,7 @@ DUCKDB = Dialect(
     integers=_integers,
     doubles=double_sum,
     money=money_sum,
-    percentile=lambda column, percent: f"quantile_cont(cast({column} as double), {percent / 100!r})",
+    percentile=percentile,
     scored=f"(getvariable('{SCORED_FROM}') is null or g.window_start >= getvariable('{SCORED_FROM}'))",
 )
 
