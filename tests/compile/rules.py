@@ -68,10 +68,6 @@ def condition(target: str, rule: Document) -> str:
     lines = text(target, rule).splitlines()
     if target in {"lucene", "opensearch"}:
         return "\n".join(lines)
-    marks = {
-        "eql": "any where ",
-        "splunk": "| where ",
-        "esql": "| WHERE ",
-        "duckdb": "where timestamp is not null and ",
-    }
+    sql = "where timestamp is not null and "
+    marks = {"eql": "any where ", "splunk": "| where ", "esql": "| WHERE ", "duckdb": sql, "spark": sql}
     return next(line.removeprefix(marks[target]) for line in lines if line.startswith(marks[target]))

@@ -7,20 +7,22 @@ from collections.abc import Iterator
 import pytest
 from engines.search_server.client import SearchClient
 from engines.search_server.search_server import SearchServer
+from engines.spark_engine import SparkEngine, spark_engine
 from engines.spl_parser.spl_parser import SplCheck, spl_checker, spl_program
 from engines.toolchain import Program, need_java
 
-ENGINES = {"elasticsearch", "opensearch", "spl_check", "spl_parser"}
+ENGINES = {"elasticsearch", "opensearch", "spark", "spl_check", "spl_parser"}
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses an engine: `-m "not engine"` leaves it out, and `--dist loadgroup` keeps it on one worker."""
     for item in items:
-        if ENGINES.intersection(getattr(item, "fixturenames", ())):
+        used = ENGINES.intersection(getattr(item, "fixturenames", ()))
+        if used:
             item.add_marker("engine")
             if item.config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group("engines"))
+                item.add_marker(pytest.mark.xdist_group("spark" if "spark" in used else "engines"))
 
 
 @pytest.fixture(scope="session")
@@ -50,3 +52,11 @@ def spl_parser() -> Program:
 def spl_check(spl_parser: Program) -> SplCheck:
     """Check named SPL texts: name -> SPL in, name -> errors out, all in one start of the parser."""
     return spl_checker(spl_parser)
+
+
+@pytest.fixture(scope="session")
+def spark(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SparkEngine]:
+    """A Spark on one core; what a test loads stays until the next load of the same table."""
+    need_java("java")
+    with spark_engine(tmp_path_factory.mktemp("spark")) as engine:
+        yield engine

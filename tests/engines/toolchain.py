@@ -48,9 +48,13 @@ class Program:
         return {**os.environ, "CLASSPATH": os.pathsep.join(map(str, (self.classes, *self.jars)))}
 
 
-def need_java() -> None:
-    """End the running test where java, javac or mvn is missing: in CI it has failed, elsewhere it is skipped."""
-    missing = [tool for tool in TOOLS if shutil.which(tool) is None]
+def need_java(*tools: str) -> None:
+    """End the running test where java, javac or mvn is missing: in CI it has failed, elsewhere it is skipped.
+
+    Args:
+        tools: Those that are needed; by default all three.
+    """
+    missing = [tool for tool in tools or TOOLS if shutil.which(tool) is None]
     if not missing:
         return
     reason = f"not on PATH: {', '.join(missing)}; install a JDK (17 or newer) and Maven to run this"

@@ -13,9 +13,12 @@ import duckdb
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judge.judge import value_of
+from judge.records import Event
 
 from keytrip.cli.app import run
-from keytrip.compile.duckdb_sums import double_sum, money_sum
+from keytrip.compile.duckdb_sums import double_sum, money_sum, percentile
+from keytrip.records.sql import SETUP
 
 MOST = 2**63 - 1
 LARGEST = 1.7976931348623157e308
@@ -26,8 +29,8 @@ COSTS = st.one_of(
 )
 RULE = """
 title: Any request
-id: 0d9f5c4e-6d0b-4b7a-9a57-5a3c0f2f7000
-name: huge_events
+id: 0d9f5c4e-6d0b-4b7a-9a57-5a3c0f2f70{number:02}
+name: huge_events_{number}
 status: test
 description: d
 level: low
@@ -42,7 +45,7 @@ description: d
 level: low
 correlation:
   type: {kind}
-  rules: [huge_events]
+  rules: [huge_events_{number}]
   group-by: [key_id]
   timespan: 1d
   condition: {{field: {field}, {bound}}}
@@ -79,6 +82,21 @@ def test_sums_do_not_depend_on_the_order(values: list[float], random: Any) -> No
 def test_a_mean_is_that_of_the_decimals() -> None:
     """The mean of 0.1, 0.2 and 0.3 is 0.2 at the border of a condition, in any order."""
     assert {summed(v)[2] for v in ([0.1, 0.2, 0.3], [0.3, 0.2, 0.1])} == {0.2}
+
+
+NUMBERS = st.sampled_from([0, 1, 2, 29, 0.1, 0.2, 0.3, 33.333333, 1e-9, -1.7, None])
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.just(list(range(101))) | st.lists(NUMBERS, min_size=1, max_size=40), st.integers(1, 100))
+def test_a_percentile_is_exact(values: list[float | None], percent: int) -> None:
+    """A percentile is the double next to the exact one, so that a condition holds at its border."""
+    with duckdb.connect() as con:
+        con.execute(SETUP)
+        sql = f"select {percentile('x', percent)} from (select unnest(?::double[]) as x)"
+        (found,) = con.execute(sql, [values]).fetchone() or ()
+    seen = [Event({"x": value}, None, None) for value in values]
+    assert found == value_of("value_percentile", {"field": "x", "percentile": percent}, seen)
 
 
 @pytest.mark.parametrize(

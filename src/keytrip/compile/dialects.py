@@ -47,7 +47,7 @@ def to_pcre(regex: Regex) -> str:
             return _PCRE_EDGES[kind]
         case Chars(ranges) if ranges == ALL:
             return "(?s:.)"
-    return _text(regex, to_pcre, pcre_literal, lambda ranges: _class(ranges, _pcre_member), "(?:")
+    return regex_text(regex, to_pcre, pcre_literal, lambda ranges: bracket(ranges, _pcre_member), "(?:")
 
 
 def to_lucene(regex: Regex) -> str:
@@ -82,7 +82,7 @@ def _lucene_member(code: int) -> str:
     return "\\-" if chr(code) == "-" else _lucene_char(chr(code))
 
 
-def _class(ranges: Ranges, member: Callable[[int], str]) -> str:
+def bracket(ranges: Ranges, member: Callable[[int], str]) -> str:
     """Return a bracket expression, the negated form where the set reaches the end of Unicode."""
     negated = bool(ranges) and ranges[-1][1] == LAST
     shown = complement(ranges) if negated else ranges
@@ -90,18 +90,30 @@ def _class(ranges: Ranges, member: Callable[[int], str]) -> str:
     return f"[{'^' if negated else ''}{''.join(texts)}]"
 
 
-def _text(
+def regex_text(
     regex: Regex,
     write: Callable[[Regex], str],
     literal: Callable[[str], str],
-    bracket: Callable[[Ranges], str],
+    chars: Callable[[Ranges], str],
     group: str,
 ) -> str:
+    """Return the tree in a dialect's words.
+
+    Args:
+        regex: The tree.
+        write: Writes a part of it.
+        literal: Writes a literal text.
+        chars: Writes a set of characters.
+        group: Begins a group.
+
+    Raises:
+        ContentError: An anchor stands in it, which `write` did not take.
+    """
     match regex:
         case Chars(((low, high),)) if low == high:
             return literal(chr(low))
         case Chars(ranges):
-            return bracket(ranges)
+            return chars(ranges)
         case Repeat(of, least, most):
             inner = write(of)
             inner = inner if isinstance(of, Chars) else f"{group}{inner})"
@@ -124,7 +136,7 @@ def _inner(regex: Regex) -> str:
     match regex:
         case Chars(ranges) if ranges == ALL:
             return "."
-    return _text(regex, _inner, lucene_literal, lambda ranges: _class(ranges, _lucene_member), "(")
+    return regex_text(regex, _inner, lucene_literal, lambda ranges: bracket(ranges, _lucene_member), "(")
 
 
 def _has_edge(regex: Regex) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from ipaddress import IPv4Network, IPv6Network
 from typing import ClassVar
 
 from sigma.processing.pipeline import ProcessingPipeline
@@ -10,167 +11,94 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.base import siem_pipeline
 from keytrip.compile.compiled import SCORED_FROM
-from keytrip.compile.duckdb_conditions import sql_condition, two_valued
-from keytrip.compile.duckdb_events import events_sql
-from keytrip.compile.duckdb_expressions import arithmetic, logic
-from keytrip.compile.duckdb_sums import double_sum, money_sum
-from keytrip.compile.duckdb_temporal import temporal_sql
+from keytrip.compile.duckdb_sums import double_sum, money_sum, percentile
 from keytrip.compile.header import comment_text
-from keytrip.compile.leaves import Leaf, LeafBackend
-from keytrip.compile.plan import Block, Plan
+from keytrip.compile.leaves import Matches
+from keytrip.compile.plan import Plan
+from keytrip.compile.sql import SqlBackend
+from keytrip.compile.sql_dialect import Dialect, Parts, like_text
 from keytrip.records.sql import quote_name, quote_number, quote_text
-from keytrip.records.vocabulary import usage
+from keytrip.records.vocabulary import DUCKDB_TYPES
+
+_EARLIER = "groups between unbounded preceding and 1 preceding"
 
 
-class DuckDBBackend(LeafBackend):
-    """Conditions are two-valued: each leaf is false, never null, where a field is null."""
-
-    identifier: ClassVar[str] = "keytrip_duckdb"
-    name: ClassVar[str] = "keytrip DuckDB SQL"
-    formats: ClassVar[dict[str, str]] = {"default": "SQL over the view usage and the baseline tables"}
-    siem: ClassVar[str] = "duckdb"
-    backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("duckdb")
-
-    def leaf(self, leaf: Leaf) -> str:
-        """Write a leaf."""
-        return sql_condition(leaf)
-
-    def exactly(self, field: str, text: str) -> str:
-        """Compare as written."""
-        return two_valued(f"{quote_name(field)} = {quote_text(text)}")
-
-    def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
-        """Every matching event, with the rule and its level."""
-        name, level = str(rule.name or rule.id), rule.level.name.lower() if rule.level else "medium"
-        return (
-            f"select *, {quote_text(name)} as rule, {quote_text(level)} as level\nfrom {table}\n"
-            f"where timestamp is not null and ({condition})"
-        )
-
-    def correlate(self, plan: Plan) -> str:
-        """Find the windows of each group, then join the reduced rows with the baseline."""
-        return f"-- {comment_text(f'{plan.rule}: {plan.title}')}\n{correlation_sql(plan)}"
+def _like(value: str, parts: Parts) -> str:
+    return like_text(value, parts, quote_text)
 
 
-def correlation_sql(plan: Plan, *, nested: bool = False) -> str:
-    """Return the query of a correlation; nested: of one whose alerts are another's events."""
-    if plan.temporal:
-        steps = temporal_sql(plan, _nested)
-    else:
-        events = events_sql(plan, _nested, extra=[f"{_window(plan)} as window_start"])
-        steps = f"events as (\n{events}\n), groups as (\n{_groups(plan)}\n)"
-    return f"with {steps}\n{_result(plan, nested=nested)}"
+def _matches(value: str, leaf: Matches) -> str:
+    prefix = f"(?{''.join(leaf.flags)})" if leaf.flags else ""
+    return f"regexp_matches({value}, {quote_text(prefix + leaf.text)})"
 
 
-def _nested(plan: Plan) -> str:
-    return correlation_sql(plan, nested=True)
+def _within(value: str, network: IPv4Network | IPv6Network) -> str:
+    low, high = network.network_address.packed.hex(), network.broadcast_address.packed.hex()
+    return f"kt_hex{network.version}({value}) between '{low}' and '{high}'"
 
 
-def _window(plan: Plan) -> str:
-    width, offset = plan.seconds * 1_000_000, plan.offset * 1_000_000
+def _window(seconds: int, offset: int) -> str:
+    width, offset = seconds * 1_000_000, offset * 1_000_000
     shifted = f"epoch_us(timestamp) - {offset}" if offset else "epoch_us(timestamp)"
     # integer division truncates, and times before the first Monday are negative after the shift
     floor = f"cast(floor(({shifted}) / {width}) as bigint)" if offset else f"({shifted}) // {width}"
     return f"make_timestamp({floor} * {width} + {offset})"
 
 
-def value_sql(plan: Plan) -> str:
-    """Return the aggregate that is the correlation's value."""
-    columns = [quote_name(name) for name in plan.fields]
-    match plan.type:
-        case "event_count":
-            return "count(*)"
-        case "value_count" if len(columns) > 1:
-            present = " and ".join(f"{c} is not null" for c in columns)
-            return f"count(distinct row({', '.join(columns)})) filter ({present})"
-        case "value_count":
-            return f"count(distinct {columns[0]})"
-        case "value_sum" | "value_avg" if any(_inexact(name) for name in plan.fields):
-            return money_sum(columns[0]) if plan.cost_sum else double_sum(columns[0], mean=plan.type == "value_avg")
-        case "value_sum":
-            return f"sum({columns[0]})"
-        case "value_avg":
-            return f"avg({columns[0]})"
-        case "value_median":
-            return f"quantile_cont(cast({columns[0]} as double), 0.5)"
-    return f"quantile_cont(cast({columns[0]} as double), {(plan.percentile or 0) / 100!r})"
+def _last(value: str, over: str) -> str:
+    # the last one is the greatest, and quicker to find
+    return f"last_value({value} ignore nulls) over ({over})"
 
 
-def _inexact(name: str) -> bool:
-    field = usage().columns.get(name)
-    return field is not None and field.type == "double"
+def _distinct(columns: Sequence[str]) -> str:
+    if len(columns) == 1:
+        return f"count(distinct {columns[0]})"
+    present = " and ".join(f"{c} is not null" for c in columns)
+    return f"count(distinct row({', '.join(columns)})) filter ({present})"
 
 
-def _groups(plan: Plan) -> str:
-    keys = [quote_name(name) for name in plan.group_by]
-    parts = [*keys, "window_start", f"{value_sql(plan)} as value", "count(*) as events"]
-    parts += ["min(timestamp) as first_seen", "max(timestamp) as last_seen"]
-    source, block = "events", plan.share_block
-    if block is not None:
-        absent = " and ".join(f"e.{quote_name(c)} is not null" for c in block.on)
-        parts.append(f"count(*) filter ({absent} and t.kt_found is null) / count(*) as share")
-        # under names of their own, so that the events' columns need no qualifier
-        keyed = ", ".join(f"{quote_name(c)} as {quote_name(f'kt_{c}')}" for c in block.on)
-        match = " and ".join(f"e.{quote_name(c)} = t.{quote_name(f'kt_{c}')}" for c in block.on)
-        once = "" if set(block.on) == set(block.keys[block.table]) else "distinct "
-        rows = f"select {once}{keyed}, true as kt_found from {quote_name(block.table)}"
-        source = f"events e left join ({rows}) t on {match}"
-        parts = [p if " " in p else f"e.{p}" for p in parts]
-    groups = ", ".join([*_qualified(keys, block), "window_start"])
-    return f"  select {', '.join(parts)}\n  from {source}\n  group by {groups}"
+def _integers(column: str, *, mean: bool) -> str:
+    return f"avg({column})" if mean else f"sum({column})"
 
 
-def _qualified(keys: Sequence[str], block: Block | None) -> list[str]:
-    return [f"e.{key}" for key in keys] if block is not None else list(keys)
+DUCKDB = Dialect(
+    name=quote_name,
+    text=quote_text,
+    number=quote_number,
+    double=lambda number: f"cast({number!r} as double)",
+    types=DUCKDB_TYPES,
+    column=quote_name,
+    relation=lambda table, _: table,
+    derived=lambda name, field: field.sql or quote_name(name),
+    fold=lambda value, _: f"lower({value})",
+    like=_like,
+    matches=_matches,
+    within=_within,
+    parts={"start": "starts_with", "end": "ends_with", "anywhere": "contains"},
+    window=_window,
+    later=lambda time, seconds: f"{time} + to_seconds({seconds})",
+    near=lambda earlier, later, seconds: f"{earlier} >= {later} - to_seconds({seconds})",
+    last=_last,
+    last_before=lambda value, partition: _last(value, f"{partition}order by timestamp {_EARLIER}"),
+    distinct=_distinct,
+    integers=_integers,
+    doubles=double_sum,
+    money=money_sum,
+    percentile=percentile,
+    scored=f"(getvariable('{SCORED_FROM}') is null or g.window_start >= getvariable('{SCORED_FROM}'))",
+)
 
 
-def _result(plan: Plan, *, nested: bool) -> str:
-    width = f"to_seconds({plan.seconds})"
-    end = "g.window_end" if plan.temporal else f"g.window_start + {width} as window_end"
-    parts = [f"g.{quote_name(name)}" for name in plan.group_by]
-    parts += ["g.window_start", end, "g.value"]
-    parts += ["g.share"] if plan.share_block else []
-    parts += ["g.events", "g.first_seen", "g.last_seen"]
-    joins, where = [], []
-    if not plan.temporal:
-        where.append(f"g.value {plan.threshold.operator} {quote_number(plan.threshold.number)}")
-    if nested and plan.blocks:
-        where.append(f"(getvariable('{SCORED_FROM}') is null or g.window_start >= getvariable('{SCORED_FROM}'))")
-    for number, block in enumerate(plan.blocks):
-        alias = f"b{number}"
-        if block.absent:
-            where += _absence(block)
-            continue
-        match = " and ".join(f"g.{quote_name(c)} = {alias}.{quote_name(c)}" for c in block.on)
-        joins.append(f"left join {quote_name(block.table)} {alias} on {match}")
-        where.append(_excess(block, alias))
-        parts += [f"{alias}.{quote_name(c)} as {quote_name(f'baseline_{block.prefix}{c}')}" for c in block.columns]
-    parts += [f"{quote_text(plan.rule)} as rule", f"{quote_text(plan.level)} as level"]
-    lines = [f"select {', '.join(parts)}", "from groups g", *joins]
-    return "\n".join([*lines, *(["where " + "\n  and ".join(where)] if where else [])])
+class DuckDBBackend(SqlBackend):
+    """What a hunt runs."""
 
+    identifier: ClassVar[str] = "keytrip_duckdb"
+    name: ClassVar[str] = "keytrip DuckDB SQL"
+    formats: ClassVar[dict[str, str]] = {"default": "SQL over the view usage and the baseline tables"}
+    siem: ClassVar[str] = "duckdb"
+    backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("duckdb")
+    dialect: ClassVar[Dialect] = DUCKDB
 
-def _exists(table: str, columns: Sequence[str]) -> str:
-    match = " and ".join(f"m.{quote_name(c)} = g.{quote_name(c)}" for c in columns)
-    return f"exists (select 1 from {quote_name(table)} m where {match})"
-
-
-def _absence(block: Block) -> list[str]:
-    parts = []
-    if block.share is not None:
-        parts.append(f"g.share {block.share.operator} {quote_number(block.share.number)}")
-    else:
-        parts.append(f"not {_exists(block.table, block.on)}")
-    if block.requires is not None and block.requires[1]:
-        parts.append(_exists(*block.requires))
-    return parts
-
-
-def _excess(block: Block, alias: str) -> str:
-    assert block.exceeds is not None  # noqa: S101 - the caller checked
-    test = f"coalesce(cast(g.value as double) > {arithmetic(block.exceeds, alias)}, false)"
-    if block.where is not None:
-        test += f" and {logic(block.where, alias)}"
-    if block.fires_without_row:
-        return f"({alias}.{quote_name(block.on[0])} is null or ({test}))"
-    return f"({test})"
+    def header(self, rule: SigmaRule | Plan, tables: Sequence[str]) -> str:  # noqa: ARG002 - as every SQL backend
+        """Name the rule before a correlation."""
+        return f"-- {comment_text(f'{rule.rule}: {rule.title}')}\n" if isinstance(rule, Plan) else ""

@@ -1,4 +1,4 @@
-"""Sums of doubles as DuckDB SQL: the same whatever the order of the rows, and finite for every finite double.
+"""Sums of doubles, and percentiles, as DuckDB SQL: the same in every order of the rows, finite for finite doubles.
 
 A sum of doubles depends on its order, so on threads and files. Values of a usual size are summed as decimals, which is
 exact. The few beyond it are set aside in a list, which is sorted and then summed with compensation.
@@ -42,3 +42,8 @@ def _with_large(usual: str, total: str, column: str, large: str, shared: str = "
     every = f"list_sort(list_append({listed}, coalesce({total}, 0) * {_DOWN}))"
     summed = f"list_aggregate({every}, 'fsum'){shared} * {_UP}"
     return f"case when {listed} is null then {usual} else greatest(least({summed}, {_LARGEST}), -{_LARGEST}) end"
+
+
+def percentile(column: str, percent: int) -> str:
+    """Return the percentile between the closest ranks, exactly (`quantile_cont` computes the rank as a double)."""
+    return f"kt_percentile(list_sort(list(cast({column} as double)) filter ({column} is not null)), {percent})"

@@ -22,6 +22,7 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "lucene": ("keytrip.compile.lucene", "LuceneBackend", "lucene"),
     "opensearch": ("keytrip.compile.opensearch", "OpensearchBackend", "json"),
     "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
+    "spark": ("keytrip.compile.spark", "SparkBackend", "sql"),
 }
 
 

@@ -1,4 +1,4 @@
-"""DuckDB macros that give raw text its canonical meaning (times, numbers, networks), and the quoting helpers."""
+"""DuckDB macros: what raw text means (times, numbers, networks), and percentiles; and the quoting helpers."""
 
 from __future__ import annotations
 
@@ -86,7 +86,20 @@ create or replace temp macro kt_net(s) as
   case when contains(s, ':') then case when kt_is_v6(s) then kt_net6(s) end
        when regexp_full_match(s, '{_V4}(\.{_V4}){{3}}') then left(s, strlen(s) - kt_last(s)) || '0/24' end;
 """
-SETUP = MACROS + _NETWORKS
+# Percentiles of a sorted list. As a double the rank of the 29th percentile of 0 to 100 is a little less than 29, and a
+# condition for 29 would fail: so ranks are whole hundredths, and values decimals (which have room below 1e10).
+_RANKS = """
+create or replace temp macro kt_18(x) as try_cast(cast(x as varchar) as decimal(28, 18));
+create or replace temp macro kt_between(low, high, part) as
+  case when greatest(abs(low), abs(high)) < 1e10
+       then cast(cast((kt_18(low) * cast(100 - part as decimal(3, 0)) + kt_18(high) * cast(part as decimal(3, 0)))
+                      * cast(0.01 as decimal(2, 2)) as varchar) as double)
+       else low + (high - low) * (part / 100) end;
+create or replace temp macro kt_percentile(a, percent) as
+  kt_between(a[(len(a) - 1) * percent // 100 + 1], a[((len(a) - 1) * percent + 99) // 100 + 1],
+             (len(a) - 1) * percent % 100);
+"""
+SETUP = MACROS + _NETWORKS + _RANKS
 
 
 def quote_name(name: str) -> str:

@@ -4,7 +4,7 @@ with events as (
   from usage
   where timestamp is not null and "key_id" is not null and ("key_id" is not null and not coalesce("bucket_seconds" > 3600, false))
 ), groups as (
-  select e."key_id", e.window_start, sum("request_count") as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen, count(*) filter (e."key_id" is not null and e."hour_of_week" is not null and t.kt_found is null) / count(*) as share
+  select e."key_id", e.window_start, sum("request_count") as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen, count(*) filter (where e."key_id" is not null and e."hour_of_week" is not null and t.kt_found is null) / count(*) as share
   from events e left join (select "key_id" as "kt_key_id", "hour_of_week" as "kt_hour_of_week", true as kt_found from "key_hours_of_week") t on e."key_id" = t."kt_key_id" and e."hour_of_week" = t."kt_hour_of_week"
   group by e."key_id", window_start
 )

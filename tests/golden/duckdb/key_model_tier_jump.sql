@@ -4,7 +4,7 @@ with events as (
   from usage
   where timestamp is not null and "key_id" is not null and "model" is not null and ("key_id" is not null and "list_price" is not null and not coalesce(lower("model") = '', false))
 ), groups as (
-  select "key_id", "model", window_start, quantile_cont(cast("list_price" as double), 0.5) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  select "key_id", "model", window_start, kt_percentile(list_sort(list(cast("list_price" as double)) filter ("list_price" is not null)), 50) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
   from events
   group by "key_id", "model", window_start
 )

@@ -5,6 +5,7 @@ from keytrip.compile.eql import EqlBackend
 from keytrip.compile.esql import EsqlBackend
 from keytrip.compile.lucene import LuceneBackend
 from keytrip.compile.opensearch import OpensearchBackend
+from keytrip.compile.spark import SparkBackend
 from keytrip.compile.splunk import SplunkBackend
 
 backends = {
@@ -13,5 +14,6 @@ backends = {
     "keytrip_esql": EsqlBackend,
     "keytrip_lucene": LuceneBackend,
     "keytrip_opensearch": OpensearchBackend,
+    "keytrip_spark": SparkBackend,
     "keytrip_splunk": SplunkBackend,
 }

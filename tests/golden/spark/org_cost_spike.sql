@@ -1,0 +1,17 @@
+-- org_cost_spike: Organisation Spends Far More With One AI Provider Than on Its Usual Days (high)
+-- needs: usage, org_cost_daily
+-- deviations: none
+with events as (
+  select timestamp, `provider`, `cost_usd`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 86400000000)) as window_start
+  from usage
+  where timestamp is not null and `provider` is not null and (`provider` is not null and `cost_usd` is not null)
+), groups as (
+  select `provider`, window_start, case when max(abs(`cost_usd`)) >= 1.0E15D then round(greatest(least(aggregate(sort_array(concat(collect_list(`cost_usd` * 2.3283064365386963E-10D) filter (where abs(`cost_usd`) >= 1.0E15D), array(coalesce(cast(sum(try_cast(`cost_usd` as decimal(30, 15))) as double), 0.0D) * 2.3283064365386963E-10D))), named_struct('s', 0.0D, 'c', 0.0D), (a, x) -> named_struct('s', a.s + x, 'c', a.c + case when abs(a.s) >= abs(x) then (a.s - (a.s + x)) + x else (x - (a.s + x)) + a.s end), a -> a.s + a.c) * 4294967296.0D, 1.7976931348623157E308D), -1.7976931348623157E308D), 9) else cast(round(sum(try_cast(`cost_usd` as decimal(30, 15))), 9) as double) end as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `provider`, window_start
+)
+select g.`provider`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 86400000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, b0.`median` as `baseline_median`, b0.`mad` as `baseline_mad`, b0.`max` as `baseline_max`, b0.`days` as `baseline_days`, 'org_cost_spike' as rule, 'high' as level
+from groups g
+left join `org_cost_daily` b0 on g.`provider` = b0.`provider`
+where g.value > 25
+  and (coalesce(cast(g.value as double) > (case when (1.5D * cast(b0.`median` as double)) is null or (cast(b0.`median` as double) + (6.0D * cast(b0.`mad` as double))) is null or (1.2D * cast(b0.`max` as double)) is null then null else greatest((1.5D * cast(b0.`median` as double)), (cast(b0.`median` as double) + (6.0D * cast(b0.`mad` as double))), (1.2D * cast(b0.`max` as double))) end), false) and coalesce(cast(b0.`days` as double) >= 7.0D, false))

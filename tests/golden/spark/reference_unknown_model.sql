@@ -1,0 +1,17 @@
+-- reference_unknown_model: AI API Key Used With a Model It Never Used (Reference) (high)
+-- needs: usage, key_models, keys
+-- deviations: none
+with events as (
+  select timestamp, `key_id`, `model`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 86400000000)) as window_start
+  from usage
+  where timestamp is not null and `key_id` is not null and `model` is not null and (`key_id` is not null and not coalesce(lower(`model`) = '', false))
+), groups as (
+  select `key_id`, `model`, window_start, count(*) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `key_id`, `model`, window_start
+)
+select g.`key_id`, g.`model`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 86400000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, 'reference_unknown_model' as rule, 'high' as level
+from groups g
+where g.value >= 1
+  and not exists (select 1 from `key_models` m where m.`key_id` = g.`key_id` and m.`model` = g.`model`)
+  and exists (select 1 from `keys` m where m.`key_id` = g.`key_id`)

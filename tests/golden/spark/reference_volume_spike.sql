@@ -1,0 +1,17 @@
+-- reference_volume_spike: AI API Key Requests Far Above Its Own Baseline (Reference) (high)
+-- needs: usage, key_requests_daily
+-- deviations: none
+with events as (
+  select timestamp, `key_id`, `request_count`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 86400000000)) as window_start
+  from usage
+  where timestamp is not null and `key_id` is not null and (`key_id` is not null)
+), groups as (
+  select `key_id`, window_start, sum(cast(`request_count` as decimal(20, 0))) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `key_id`, window_start
+)
+select g.`key_id`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 86400000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, b0.`mean` as `baseline_mean`, b0.`stddev` as `baseline_stddev`, 'reference_volume_spike' as rule, 'high' as level
+from groups g
+left join `key_requests_daily` b0 on g.`key_id` = b0.`key_id`
+where g.value > 0
+  and (coalesce(cast(g.value as double) > (cast(b0.`mean` as double) + (3.0D * cast(b0.`stddev` as double))), false) and coalesce(cast(b0.`stddev` as double) > 0.0D, false))
