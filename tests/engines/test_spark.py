@@ -14,7 +14,7 @@ import duckdb
 import pytest
 from compile.rules import matching
 from compile.test_regex import FLAGS, TEXTS, made
-from engines.invented import BASES, correlations, field_rules, full_world, invented_world, plain_rules
+from engines.invented import BASES, INNER, correlations, field_rules, full_world, invented_world, plain_rules
 from engines.spark_engine import SparkEngine
 from engines.worlds import World, in_order, world_of_files
 from hypothesis import HealthCheck, given, settings
@@ -28,8 +28,9 @@ from judge.judge import World as Judged
 from judge.judge import every_alert, rules_of, value_of
 from judge.records import EPOCH, Event, network_of, read_files
 from judge.test_correlations import BASES as WORKED_BASES
-from judge.test_correlations import WORKED, events, timed
+from judge.test_correlations import WORKED
 from judge.test_property import jobs, judged_rules, tables
+from judge.worlds import events, timed
 
 from keytrip.baselines.jobs import load_jobs
 from keytrip.compile.compiled import CompiledRule, compile_rule
@@ -212,7 +213,7 @@ def test_blocks(spark: SparkEngine, seed: int, changed: dict[str, str], every: i
     world, rules = invented_world(seed, 500), list(correlations())[::every]
     ship(world, spark)
     with spark.settings(changed):
-        found, count = differences(world, spark, rules, [*BASES, *rules])
+        found, count = differences(world, spark, rules, [*BASES, INNER, *rules])
     assert not found
     assert count > 1000
 
@@ -246,7 +247,7 @@ def test_parquet(spark: SparkEngine, tmp_path: Path, zoned: str) -> None:
     world.con.execute(f"copy (select * from usage) to '{file}' (format parquet)")
     with spark.settings({"spark.sql.parquet.inferTimestampNTZ.enabled": zoned}):
         spark.session.read.parquet(str(file)).createOrReplaceTempView("usage")
-        found, count = differences(world, spark, rules, [*BASES, *rules])
+        found, count = differences(world, spark, rules, [*BASES, INNER, *rules])
     assert not found
     assert count > 100
 

@@ -38,7 +38,7 @@ def load(con: duckdb.DuckDBPyConnection, case: Correlated) -> None:
     for category, records in case.records.items():
         named = vocabulary().by_category(category)
         assert named is not None
-        _fill(con, named[0], [canonical(r) if category == "ai_usage" else _timed(r) for r in records])
+        _fill(con, named[0], [canonical(r) if category == "ai_usage" else timed(r) for r in records])
 
 
 def _fill(con: duckdb.DuckDBPyConnection, table: str, records: list[dict[str, Any]]) -> None:
@@ -49,7 +49,7 @@ def _fill(con: duckdb.DuckDBPyConnection, table: str, records: list[dict[str, An
         con.execute(f"insert into kt_{table} ({columns}) values ({places})", list(record.values()))
 
 
-def _timed(record: dict[str, Any]) -> dict[str, Any]:
+def timed(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record of another table than usage, which has no defaults."""
     read = canonical(record)
     return {name: value for name, value in read.items() if name not in {"request_count", "source"}}

@@ -156,11 +156,14 @@ def test_what_the_schema_refuses_check_refuses(place: tuple[int, tuple[Any, ...]
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"filter": {**FILTER["filter"], "rules": ["nothing"]}}, "refers to 'nothing', which is not there"),
+        ({"filter": {**FILTER["filter"], "rules": ["nothing"]}}, "no rule is called 'nothing'"),
         ({"filter": {**FILTER["filter"], "condition": "not other"}}, "'other' not defined"),
         ({"filter": {**FILTER["filter"], "selection": {"ip": "a"}}}, "no field 'ip' in usage records"),
-        ({"filter": {"selection": {"key_id": "a"}, "condition": "not selection"}}, "refers to None"),
-        ({"detection": {"a": {"key_id": "a"}, "condition": "a"}}, "has `filter` beside a rule's members"),
+        (
+            {"filter": {"selection": {"key_id": "a"}, "condition": "not selection"}},
+            "`filter.rules` is no list of texts",
+        ),
+        ({"detection": {"a": {"key_id": "a"}, "condition": "a"}}, "unknown member `detection`"),
         ({"level": "high"}, "unknown member `level`"),
         ({}, ""),
     ],
@@ -169,4 +172,4 @@ def test_filters_are_checked(change: Mapping[str, Any], words: str, tmp_path: Pa
     """A filter names rules, fields and selections that exist; a good one has nothing wrong with it."""
     _refused([*DOCUMENTS, {**FILTER, **change}], tmp_path)
     said = "\n".join(map(str, found(tmp_path)))
-    assert (words in said) if words else said == ""
+    assert (words in said) if words else said == "", said

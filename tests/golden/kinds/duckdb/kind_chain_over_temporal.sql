@@ -17,15 +17,15 @@ with events as (
   from kt_seen
   where kt_start >= timestamp - to_seconds(3600)
 ), numbered as (
-  select *, sum(case when timestamp - kt_before <= to_seconds(3600) then 0 else 1 end) over (partition by "key_id", "source_ip" order by timestamp range between unbounded preceding and current row) as kt_alert
+  select *, sum(case when kt_before >= timestamp - to_seconds(3600) then 0 else 1 end) over (partition by "key_id", "source_ip" order by timestamp range between unbounded preceding and current row) as kt_alert
   from completions
 ), alerts as (
   select "key_id", "source_ip", min(kt_start) as window_start, max(timestamp) as window_end, max(kt_upto) as kt_upto
   from numbered
   group by "key_id", "source_ip", kt_alert
 ), groups as (
-  select "key_id", "source_ip", window_start, any_value(window_end) as window_end, cast(null as bigint) as value,
-    any_value(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, any_value(window_end) as last_seen
+  select "key_id", "source_ip", window_start, max(window_end) as window_end, cast(null as bigint) as value,
+    max(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, max(window_end) as last_seen
   from alerts a join (select "key_id", "source_ip", timestamp as window_start, kt_rank from kt_seen) s using ("key_id", "source_ip", window_start)
   group by "key_id", "source_ip", window_start
 )

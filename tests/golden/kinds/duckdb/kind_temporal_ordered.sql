@@ -8,13 +8,13 @@ with events as (
   from usage
   where timestamp is not null and "key_id" is not null and ((coalesce("status_code" = 401, false)) or (coalesce("status_code" = 200, false)))
 ), kt_s0 as (
-  select *, case when kt_m0 then timestamp end as kt_start, rank() over (partition by "key_id" order by timestamp) as kt_rank, count(*) over (partition by "key_id" order by timestamp range between unbounded preceding and current row) as kt_upto
+  select "key_id", timestamp, kt_m1, kt_m2, case when kt_m0 then timestamp end as kt_start, rank() over (partition by "key_id" order by timestamp) as kt_rank, count(*) over (partition by "key_id" order by timestamp range between unbounded preceding and current row) as kt_upto
   from events
 ), kt_s1 as (
-  select * replace (case when kt_m1 then last_value(kt_start ignore nulls) over (partition by "key_id" order by timestamp groups between unbounded preceding and 1 preceding) end as kt_start)
+  select "key_id", timestamp, kt_m1, kt_m2, case when kt_m1 then last_value(kt_start ignore nulls) over (partition by "key_id" order by timestamp groups between unbounded preceding and 1 preceding) end as kt_start, kt_rank, kt_upto
   from kt_s0
 ), kt_s2 as (
-  select * replace (case when kt_m2 then last_value(kt_start ignore nulls) over (partition by "key_id" order by timestamp groups between unbounded preceding and 1 preceding) end as kt_start)
+  select "key_id", timestamp, kt_m1, kt_m2, case when kt_m2 then last_value(kt_start ignore nulls) over (partition by "key_id" order by timestamp groups between unbounded preceding and 1 preceding) end as kt_start, kt_rank, kt_upto
   from kt_s1
 ), kt_seen as (
   select *
@@ -24,15 +24,15 @@ with events as (
   from kt_seen
   where kt_start >= timestamp - to_seconds(3600)
 ), numbered as (
-  select *, sum(case when timestamp - kt_before <= to_seconds(3600) then 0 else 1 end) over (partition by "key_id" order by timestamp range between unbounded preceding and current row) as kt_alert
+  select *, sum(case when kt_before >= timestamp - to_seconds(3600) then 0 else 1 end) over (partition by "key_id" order by timestamp range between unbounded preceding and current row) as kt_alert
   from completions
 ), alerts as (
   select "key_id", min(kt_start) as window_start, max(timestamp) as window_end, max(kt_upto) as kt_upto
   from numbered
   group by "key_id", kt_alert
 ), groups as (
-  select "key_id", window_start, any_value(window_end) as window_end, cast(null as bigint) as value,
-    any_value(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, any_value(window_end) as last_seen
+  select "key_id", window_start, max(window_end) as window_end, cast(null as bigint) as value,
+    max(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, max(window_end) as last_seen
   from alerts a join (select "key_id", timestamp as window_start, kt_rank from kt_seen) s using ("key_id", window_start)
   group by "key_id", window_start
 )

@@ -1,0 +1,19 @@
+-- kind_aliases: A rule (high)
+-- needs: audit
+-- deviations: none
+with events as (
+  select timestamp, `target_key_id` as `key_id`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 3600000000)) as window_start
+  from audit
+  where timestamp is not null and `target_key_id` is not null and (coalesce(lower(`action`) = 'limit_raised', false))
+  union all
+  select timestamp, `actor_key_id` as `key_id`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 3600000000)) as window_start
+  from audit
+  where timestamp is not null and `actor_key_id` is not null and (coalesce(contains(lower(`actor`), 'admin'), false)) and not ((coalesce(lower(`action`) = 'limit_raised', false)) and coalesce(`actor_key_id` = `target_key_id`, false))
+), groups as (
+  select `key_id`, window_start, count(*) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `key_id`, window_start
+)
+select g.`key_id`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 3600000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, 'kind_aliases' as rule, 'high' as level
+from groups g
+where g.value >= 5

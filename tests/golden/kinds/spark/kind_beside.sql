@@ -1,0 +1,52 @@
+-- kind_beside: A rule (high)
+-- needs: usage
+-- deviations: none
+with events as (
+  select timestamp, `key_id`, (true) as kt_m0, false as kt_m1
+  from (select last_seen as timestamp, `key_id`, `user_agent` from (
+with events as (
+  select timestamp, `key_id`, `user_agent`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 3600000000)) as window_start
+  from usage
+  where timestamp is not null and `key_id` is not null and `user_agent` is not null and (coalesce(`status_code` = 401, false))
+), groups as (
+  select `key_id`, `user_agent`, window_start, count(*) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `key_id`, `user_agent`, window_start
+)
+select g.`key_id`, g.`user_agent`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 3600000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, 'kind_inner' as rule, 'high' as level
+from groups g
+where g.value >= 5
+))
+  where timestamp is not null and `key_id` is not null and (true)
+  union all
+  select timestamp, `key_id`, false as kt_m0, (coalesce(`status_code` = 200, false)) as kt_m1
+  from usage
+  where timestamp is not null and `key_id` is not null and (coalesce(`status_code` = 200, false))
+), kt_s0 as (
+  select `key_id`, timestamp, kt_m1, case when kt_m0 then timestamp end as kt_start, rank() over (partition by `key_id` order by timestamp) as kt_rank, count(*) over (partition by `key_id` order by timestamp range between unbounded preceding and current row) as kt_upto
+  from events
+), kt_s1 as (
+  select `key_id`, timestamp, kt_m1, case when kt_m1 then max(kt_start) over (partition by `key_id` order by unix_micros(timestamp) range between unbounded preceding and 1 preceding) end as kt_start, kt_rank, kt_upto
+  from kt_s0
+), kt_seen as (
+  select *
+  from kt_s1
+), completions as (
+  select *, lag(timestamp) over (partition by `key_id` order by timestamp) as kt_before
+  from kt_seen
+  where unix_micros(kt_start) >= unix_micros(timestamp) - 3600000000
+), numbered as (
+  select *, sum(case when unix_micros(kt_before) >= unix_micros(timestamp) - 3600000000 then 0 else 1 end) over (partition by `key_id` order by timestamp range between unbounded preceding and current row) as kt_alert
+  from completions
+), alerts as (
+  select `key_id`, min(kt_start) as window_start, max(timestamp) as window_end, max(kt_upto) as kt_upto
+  from numbered
+  group by `key_id`, kt_alert
+), groups as (
+  select `key_id`, window_start, max(window_end) as window_end, cast(null as bigint) as value,
+    max(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, max(window_end) as last_seen
+  from alerts a join (select `key_id`, timestamp as window_start, kt_rank from kt_seen) s using (`key_id`, window_start)
+  group by `key_id`, window_start
+)
+select g.`key_id`, g.window_start, g.window_end, g.value, g.events, g.first_seen, g.last_seen, 'kind_beside' as rule, 'high' as level
+from groups g

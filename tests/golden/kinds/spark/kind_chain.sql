@@ -1,0 +1,28 @@
+-- kind_chain: A rule (high)
+-- needs: usage
+-- deviations: none
+with events as (
+  select timestamp, `key_id`, `agent_family`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 86400000000)) as window_start
+  from (select *, lower(regexp_extract(`user_agent`, '^[^/ ]*', 0)) as `agent_family` from (select last_seen as timestamp, `key_id`, `user_agent` from (
+with events as (
+  select timestamp, `key_id`, `user_agent`, timestamp_micros(unix_micros(timestamp) - pmod(unix_micros(timestamp), 3600000000)) as window_start
+  from usage
+  where timestamp is not null and `key_id` is not null and `user_agent` is not null and (coalesce(`status_code` = 401, false))
+), groups as (
+  select `key_id`, `user_agent`, window_start, count(*) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `key_id`, `user_agent`, window_start
+)
+select g.`key_id`, g.`user_agent`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 3600000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, 'kind_inner' as rule, 'high' as level
+from groups g
+where g.value >= 5
+)))
+  where timestamp is not null and `key_id` is not null and (true)
+), groups as (
+  select `key_id`, window_start, count(distinct `agent_family`) as value, count(*) as events, min(timestamp) as first_seen, max(timestamp) as last_seen
+  from events
+  group by `key_id`, window_start
+)
+select g.`key_id`, g.window_start, timestamp_micros(unix_micros(g.window_start) + 86400000000) as window_end, g.value, g.events, g.first_seen, g.last_seen, 'kind_chain' as rule, 'high' as level
+from groups g
+where g.value >= 3
