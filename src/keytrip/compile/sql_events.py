@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
 
 from keytrip.compile.plan import Base, Plan, field_of
 from keytrip.compile.sql_dialect import Dialect
+from keytrip.compile.views import View, origin, other_names, views_of
 from keytrip.records.vocabulary import vocabulary
 
 _WORD = re.compile(r"\w+")
 Writer = Callable[[Plan], str]
-
-
-@dataclass(frozen=True)
-class _View:
-    """Bases of one source that call every field alike.
-
-    Attributes:
-        dialect: The engine's words.
-        relation: What to select from.
-        bases: The bases.
-        earlier: Views of the same source before this one.
-    """
-
-    dialect: Dialect
-    relation: str
-    bases: tuple[Base, ...]
-    earlier: tuple[_View, ...]
-
-    @property
-    def condition(self) -> str:
-        """SQL that any of the bases matches."""
-        found = list(dict.fromkeys(matched(base) for base in self.bases))
-        return found[0] if len(found) == 1 else " or ".join(f"({condition})" for condition in found)
-
-    def field(self, name: str) -> str:
-        """The column that the correlation's `name` stands for."""
-        base = self.bases[0]
-        return (self.dialect.column if isinstance(base.source, str) else self.dialect.name)(base.field(name))
-
-
-def matched(base: Base) -> str:
-    """Return the condition of a base's events; every alert of a correlation is one."""
-    return base.condition or "true"
 
 
 def events_sql(dialect: Dialect, plan: Plan, write: Writer, *, extra: Sequence[str] = (), marks: bool = False) -> str:
@@ -57,64 +24,62 @@ def events_sql(dialect: Dialect, plan: Plan, write: Writer, *, extra: Sequence[s
         extra: Further columns, over `timestamp`.
         marks: Whether to add `kt_m0`, `kt_m1`, ...: whether the event is one of that base's.
     """
-    return "\n  union all\n".join(_select(plan, view, extra, marks=marks) for view in _views(dialect, plan, write))
+    sources = {origin(base.source): base.source for base in plan.bases}
+    relations = {key: _relation(dialect, plan, source, write) for key, source in sources.items()}
+    selects = (
+        _select(dialect, plan, view, [*extra, *(_marks(dialect, plan, view) if marks else [])])
+        + f"\n  from {relations[origin(view.source)]}\n  where {_test(dialect, plan, view)}"
+        for view in views_of(plan)
+    )
+    return "\n  union all\n".join(selects)
 
 
-def _views(dialect: Dialect, plan: Plan, write: Writer) -> Iterator[_View]:
-    sources: dict[str, list[Base]] = {}
-    for base in plan.bases:
-        key = base.source if isinstance(base.source, str) else f"plan {base.source.key}"
-        sources.setdefault(key, []).append(base)
-    for bases in sources.values():
-        alike: dict[tuple[str, ...], list[Base]] = {}
-        for base in bases:
-            alike.setdefault(tuple(base.field(name) for name in plan.event_fields), []).append(base)
-        relation, earlier = _relation(dialect, plan, bases, write), list[_View]()
-        for same in alike.values():
-            earlier.append(_View(dialect, relation, tuple(same), tuple(earlier)))
-        yield from earlier
+def _column(dialect: Dialect, view: View, name: str) -> str:
+    return (dialect.column if isinstance(view.source, str) else dialect.name)(name)
 
 
-def _select(plan: Plan, view: _View, extra: Sequence[str], *, marks: bool) -> str:
+def _select(dialect: Dialect, plan: Plan, view: View, extra: Sequence[str]) -> str:
     columns = ["timestamp"]
     for name in plan.event_fields:
         if name != "timestamp":
-            own = view.dialect.name(name)
-            alias = "" if view.field(name) == own else f" as {own}"
-            columns.append(view.field(name) + alias)
-    columns += extra
-    if marks:
-        columns += [f"{_mark(plan, view, base)} as kt_m{number}" for number, base in enumerate(plan.bases)]
-    present = "".join(f" and {view.field(name)} is not null" for name in plan.group_by)
-    once = "".join(f" and not ({_same(plan, view, other, other.condition)})" for other in view.earlier)
-    return (
-        f"  select {', '.join(columns)}\n  from {view.relation}\n"
-        f"  where timestamp is not null{present} and ({view.condition}){once}"
-    )
+            own, theirs = dialect.name(name), _column(dialect, view, view.field(name))
+            columns.append(theirs if theirs == own else f"{theirs} as {own}")
+    return f"  select {', '.join([*columns, *extra])}"
 
 
-def _same(plan: Plan, view: _View, other: _View, condition: str) -> str:
-    """SQL that `other` has the event too, in the same group."""
-    pairs = [(view.field(name), other.field(name)) for name in plan.group_by]
-    equal = "".join(f" and coalesce({a} = {b}, false)" for a, b in pairs if a != b)
-    return f"({condition}){equal}"
+def _test(dialect: Dialect, plan: Plan, view: View) -> str:
+    present = "".join(f" and {_column(dialect, view, view.field(name))} is not null" for name in plan.group_by)
+    once = "".join(f" and not ({_same(dialect, plan, view, other)})" for other in view.earlier)
+    return f"timestamp is not null{present} and ({_condition(view.bases)}){once}"
 
 
-def _mark(plan: Plan, view: _View, base: Base) -> str:
+def _condition(bases: Sequence[Base]) -> str:
+    """Return the condition that any of the bases matches; every alert of a correlation is an event."""
+    found = list(dict.fromkeys(base.condition or "true" for base in bases))
+    return found[0] if len(found) == 1 else " or ".join(f"({condition})" for condition in found)
+
+
+def _same(dialect: Dialect, plan: Plan, view: View, other: View) -> str:
+    """Return the condition that `other` has the event too, in the same group."""
+    pairs = [[_column(dialect, view, name) for name in names] for names in other_names(plan, view, other)]
+    equal = "".join(f" and coalesce({ours} = {theirs}, false)" for ours, theirs in pairs)
+    return f"({_condition(other.bases)}){equal}"
+
+
+def _marks(dialect: Dialect, plan: Plan, view: View) -> list[str]:
+    return [f"{_mark(dialect, plan, view, base)} as kt_m{number}" for number, base in enumerate(plan.bases)]
+
+
+def _mark(dialect: Dialect, plan: Plan, view: View, base: Base) -> str:
     if base in view.bases:
-        return f"({matched(base)})"
-    if _source(base) != _source(view.bases[0]):
+        return f"({_condition([base])})"
+    if origin(base.source) != origin(view.source):
         return "false"
-    other = replace(view, bases=(base,), earlier=())
-    return f"({_same(plan, view, other, matched(base))})"
+    return f"({_same(dialect, plan, view, View(base.source, (base,)))})"
 
 
-def _source(base: Base) -> str | tuple[str]:
-    return base.source if isinstance(base.source, str) else (base.source.key,)
-
-
-def _relation(dialect: Dialect, plan: Plan, bases: Sequence[Base], write: Writer) -> str:
-    source = bases[0].source
+def _relation(dialect: Dialect, plan: Plan, source: str | Plan, write: Writer) -> str:
+    bases = [base for base in plan.bases if origin(base.source) == origin(source)]
     used = dict.fromkeys(base.field(name) for base in bases for name in plan.event_fields)
     if isinstance(source, str):
         return dialect.relation(source, [*(base.condition for base in bases), *map(dialect.column, used)])
