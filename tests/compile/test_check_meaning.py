@@ -161,6 +161,18 @@ CHANGES: Mapping[str, tuple[str, str, str, str]] = {
         "`1:30` is read as a number to the base",
         "gt: 1:30",
     ),
+    "a text that is read as another number": (
+        _DETECTION,
+        "    key_id: [a, 1.10]\n  condition: selection",
+        '`1.10` is read as 1.1; "1.10" for the text',
+        "1.10",
+    ),
+    "a text that is read as a hexadecimal number": (
+        _DETECTION,
+        "    key_id|startswith: 0x1F\n  condition: selection",
+        '`0x1F` is read as 31; "0x1F" for the text',
+        "0x1F",
+    ),
     "a number that is a text": (
         "    gt: 50\n",
         "    gt: 1e3\n",
@@ -193,6 +205,13 @@ def test_each_change_is_found_at_its_line(change: str, write: Writer, tmp_path: 
     assert len(said) == 1, found(tmp_path)
     assert said[0].place.path == str(path)
     assert said[0].place.line == (text[: text.index(where)].count("\n") + 1 if where else None)
+
+
+@pytest.mark.parametrize("test", ["key_id: 1.0", "key_id: 5", "list_price|gt: 0.10", 'key_id: "1.10"'])
+def test_a_number_with_its_own_digits_is_left_alone(test: str, write: Writer, tmp_path: Path) -> None:
+    """A text field is compared with the digits that are written, a number field with the number."""
+    write("rules/more_requests.yml", RULE.replace(_DETECTION, f"    {test}\n  condition: selection", 1))
+    assert not [p for p in found(tmp_path) if "is read as" in p.message]
 
 
 @pytest.mark.parametrize("asked", ["lt: 1", "lte: 0", "eq: 0"])

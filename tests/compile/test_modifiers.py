@@ -47,6 +47,8 @@ def selection(test: dict[str, Any]) -> dict[str, Any]:
         ({"user|utf16le": "a"}, {"user|wide": "a"}),
         ({"user": "%one%"}, {"user": "%one%"}),
         ({"input_tokens": 2**53 + 1}, {"input_tokens": "9007199254740993"}),
+        ({"input_tokens|gt": 2**60 + 256}, {"input_tokens|gt": 2**60 + 256}),
+        ({"model": [1.0, 5, 1.5]}, {"model": ["1.0", 5, 1.5]}),
         ({"day": [date(2026, 4, 1), None]}, {"day": ["2026-04-01", None]}),
         ({"status_code|startswith": [4, "5"]}, {"status_code|startswith": ["4", "5"]}),
         ({"user|neq": [None, 5]}, {"user|neq": [None, 5]}),
@@ -63,6 +65,14 @@ def test_values(test: dict[str, Any], wanted: dict[str, Any]) -> None:
     [
         ({"user|expand": "%nobody%"}, "user|expand: placeholder %nobody% has no values; set it in"),
         ({"user|contains": [None, "a"]}, "user|contains: null beside a modifier; write `user: null` in a selection"),
+        (
+            {"input_tokens|gt": 2**53 + 1},
+            "input_tokens|gt: no double is the integer 9007199254740993; compare with a multiple of 2",
+        ),
+        (
+            {"input_tokens|lte": str(-(2**60) - 1)},
+            "no double is the integer -1152921504606846977; compare with a multiple of 256",
+        ),
         ({"user|base64": "a*"}, "a text with wildcards has no base64"),
         ({"user|base64offset|contains|all": ["a", "b"]}, "`all` of several texts in base64offset"),
     ],
@@ -123,3 +133,10 @@ def test_a_list_of_values_is_an_or(target: str) -> None:
     assert condition(target, matching({"user|base64offset|contains": "abc"})) == condition(
         target, matching({"user|contains": ["YWJj", "FiY", "hYm"]})
     )
+
+
+@pytest.mark.parametrize("target", ["duckdb", "esql", "splunk"])
+def test_a_number_beside_a_text_field_is_the_text_of_it(target: str) -> None:
+    """`1.0` without quotes is the text `1.0`, and beside a number field the number."""
+    assert condition(target, matching({"model": 1.0})) == condition(target, matching({"model": "1.0"}))
+    assert condition(target, matching({"status_code": 5.0})) == condition(target, matching({"status_code": 5}))

@@ -9,6 +9,7 @@ import yaml
 
 from keytrip.compile.problems import Problem, Subject
 from keytrip.content import HOLE
+from keytrip.records.vocabulary import Field, vocabulary
 from keytrip.rules.marks import Steps, members_of
 
 _BOOL, _INT, _FLOAT, _TEXT = (f"tag:yaml.org,2002:{kind}" for kind in ("bool", "int", "float", "str"))
@@ -30,7 +31,7 @@ def traps(subject: Subject, node: yaml.Node) -> Iterator[Problem]:
             return
         done.add(id(node))
         for name, place, value in members_of(node):
-            said = _trap(value)
+            said = _trap(value) or _digits((*steps, name), value)
             if isinstance(node, yaml.MappingNode) and name not in _KEYS:
                 said = _trap(place) or said
             if said:
@@ -69,3 +70,18 @@ def _trap(node: yaml.Node) -> tuple[str, str] | None:
     if node.tag == _TEXT and _EXPONENT.fullmatch(text):
         return f"`{text}` is read as a text", f'write the number out, or "{text}" for the text'
     return None
+
+
+def _digits(steps: Steps, node: yaml.Node) -> tuple[str, str] | None:
+    """Return what is wrong with a number that a text is compared with: its digits are not those that are written."""
+    if steps[0] not in {"detection", "filter"} or node.tag not in {_INT, _FLOAT}:
+        return None
+    field = next((step for step in reversed(steps) if not step.isdigit()), "").partition("|")[0]
+    read = str(yaml.constructor.SafeConstructor().construct_document(node))
+    if read == node.value or not any(_is_text(table.columns.get(field)) for table in vocabulary().tables.values()):
+        return None
+    return f"`{node.value}` is read as {read}", f'"{node.value}" for the text'
+
+
+def _is_text(field: Field | None) -> bool:
+    return field is not None and field.type == "string"

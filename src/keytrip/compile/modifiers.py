@@ -98,18 +98,31 @@ def _applied(
         modifiers = [m for m in modifiers if m != "expand"]
         values = [one for text in values for one in expanded(text, variables)]
     if _COMPARISONS & set(modifiers):
-        values = [_as_number(one) for one in values]
+        values = [_bound(one) for one in values]
     elif (_TEXT | set(_ENCODINGS)) & set(modifiers):
         values = [str(one) if isinstance(one, int | float) and not isinstance(one, bool) else one for one in values]
     else:
-        # pySigma makes a double of a number, which has not the digits of a larger one; of a text we read them all
-        values = [str(one) if isinstance(one, int) and abs(one) > _EXACT else one for one in values]
+        values = [_operand(one) for one in values]
     return _encoded(modifiers, values)
 
 
-def _as_number(value: Scalar) -> Scalar:
-    found = number_in(value) if isinstance(value, str) else None
+def _bound(value: Scalar) -> Scalar:
+    """Return the number of a comparison, which pySigma makes a double.
+
+    Raises:
+        ContentError: No double is that integer.
+    """
+    found = number_in(value) if isinstance(value, str) else value
+    if isinstance(found, int) and found and abs(found) // (found & -found) >= _EXACT:
+        step = 1 << (found.bit_length() - _EXACT.bit_length() + 1)
+        raise ContentError(f"no double is the integer {found}", hint=f"compare with a multiple of {step}")
     return value if found is None else found
+
+
+def _operand(value: Scalar) -> Scalar:
+    """Return a number as a text where pySigma would change its digits: it makes `1` of 1.0, and doubles of integers."""
+    inexact = abs(value) > _EXACT if isinstance(value, int) else isinstance(value, float) and value.is_integer()
+    return str(value) if inexact else value
 
 
 # -- placeholders ----------------------------------------------------------------------------------------------------
