@@ -188,7 +188,7 @@ def test_day_is_arithmetic() -> None:
 @pytest.mark.parametrize(
     ("test", "reason"),
     [
-        ({"model|re": r"\bcurl"}, "a word boundary in a regular expression; duckdb and splunk can say it"),
+        ({"model|re": r"\bcurl"}, "a word boundary in a regular expression; duckdb, spark and splunk can say it"),
         ({"model|re": "a(^b|c)"}, "an anchor"),
     ],
 )
@@ -202,5 +202,5 @@ def test_refused_key() -> None:
     block = {"table": "key_models", "on": ["model"], "absent": True}
     found = compiled("esql", counted(group_by=("model",), baseline=block), base())
     assert "cannot look key_models up by model" in found.reason
-    assert "duckdb and splunk can" in found.reason
+    assert "duckdb, spark and splunk can" in found.reason
     assert compiled("splunk", counted(group_by=("model",), baseline=block), base()).text

@@ -196,7 +196,7 @@ def test_monitors() -> None:
     found = [json.loads(line) for line in done.stdout.splitlines() if line]
     assert found
     assert all(monitor["enabled"] is False and monitor["monitor_type"] == "query_level_monitor" for monitor in found)
-    assert "query DSL cannot join a baseline table; esql, splunk and duckdb can" in done.stderr
+    assert "query DSL cannot join a baseline table; esql, splunk, duckdb and spark can" in done.stderr
 
 
 def test_monitor() -> None:

@@ -132,7 +132,7 @@ def test_counting(kind: str, counts: dict[str, Any], path: str, test: str) -> No
 @pytest.mark.parametrize(
     ("test", "reason"),
     [
-        ({"status_code|endswith": "1"}, "cannot search its digits; esql, splunk and duckdb can"),
+        ({"status_code|endswith": "1"}, "cannot search its digits; esql, splunk, duckdb and spark can"),
         ({"key_label|cidr": "10.0.0.0/8"}, "is not in the index as an address"),
         ({"model|re": "a\\b"}, "a word boundary"),
         ({"model": "x" * 400}, "an index takes 1000"),
@@ -150,7 +150,7 @@ def test_baseline_is_refused() -> None:
     """Query DSL has no join."""
     rule = counted(baseline={"table": "key_requests_daily", "exceeds": "mean"})
     assert compiled("opensearch", rule, base()).reason == (
-        "made.yml:1: counted: query DSL cannot join a baseline table; esql, splunk and duckdb can"
+        "made.yml:1: counted: query DSL cannot join a baseline table; esql, splunk, duckdb and spark can"
     )
 
 

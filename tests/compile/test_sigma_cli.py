@@ -64,5 +64,5 @@ def test_refusal(tmp_path: Path) -> None:
     path.write_text(yaml.safe_dump(dict(rule.data)), encoding="utf-8")
     done = sigma("convert", "-t", "keytrip_lucene", str(path))
     assert done.returncode == 1
-    assert f"{path}: base: model: Lucene cannot compare fields; esql, splunk and duckdb can" in done.stderr
-    assert compiled("lucene", rule).reason.endswith("Lucene cannot compare fields; esql, splunk and duckdb can")
+    assert f"{path}: base: model: Lucene cannot compare fields; esql, splunk, duckdb and spark can" in done.stderr
+    assert compiled("lucene", rule).reason.endswith("Lucene cannot compare fields; esql, splunk, duckdb and spark can")

@@ -189,4 +189,4 @@ def test_money_is_rounded() -> None:
 def test_refusals() -> None:
     """What SPL cannot say exactly is refused, with the targets that can."""
     leak = base({"a": {"timestamp|fieldref": "exposed_at"}, "condition": "a"}, category="ai_leak")
-    assert "duckdb and esql can" in compiled("splunk", leak).reason
+    assert "duckdb, spark and esql can" in compiled("splunk", leak).reason

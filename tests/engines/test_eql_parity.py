@@ -72,5 +72,5 @@ def test_correlations_are_refused(target: str) -> None:
     language = {"eql": "EQL", "lucene": "Lucene"}[target]
     assert found.reason == (
         f"made.yml:1: counted: {language} tests one event at a time: correlations are refused; "
-        "esql, splunk and duckdb can; opensearch without baselines"
+        "esql, splunk, duckdb and spark can; opensearch without baselines"
     )

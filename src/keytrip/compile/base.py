@@ -246,7 +246,7 @@ class KeytripBackend(TextQueryBackend):
             names = ", ".join(dict.fromkeys(base.name for base in plan.bases))
             raise ContentError(
                 f"{self.identifier.removeprefix('keytrip_')} cannot put alerts beside other events: {names}",
-                hint="duckdb can, as can one correlation over the alerts of one",
+                hint="duckdb and spark can, as can one correlation over the alerts of one",
             )
         return inner[0]
 

@@ -122,7 +122,7 @@ def regex_text(
             return "".join(f"{group}{write(p)})" if isinstance(p, Choice) else write(p) for p in parts)
         case Choice(options):
             return "|".join(write(option) or f"{group})" for option in options)
-    raise ContentError("an anchor inside a regular expression", hint="duckdb and splunk can say it")
+    raise ContentError("an anchor inside a regular expression", hint="duckdb, spark and splunk can say it")
 
 
 def _times(least: int, most: int | None) -> str:
@@ -192,7 +192,7 @@ def _side(edges: Collection[str], known: Mapping[str, str]) -> str:
     unknown = set(edges) - set(known)
     if unknown:
         what = "a word boundary" if "boundary" in "".join(unknown) else "an anchor in the middle"
-        raise ContentError(f"{what} in a regular expression", hint="duckdb and splunk can say it; Lucene cannot")
+        raise ContentError(f"{what} in a regular expression", hint="duckdb, spark and splunk can say it; Lucene cannot")
     # the whole text's edge is the stricter of two
     found = [text for kind, text in known.items() if kind in edges]
     return found[0] if found else ".*"

@@ -72,7 +72,7 @@ class ElasticBackend(LeafBackend):
         """The target's name in a refusal."""
         return str(self.name).removeprefix("keytrip ")
 
-    can: ClassVar[str] = "esql, splunk and duckdb can"
+    can: ClassVar[str] = "esql, splunk, duckdb and spark can"
 
     def text_field(self, of: Named) -> str:
         """Return the layout's field of a text.
@@ -122,7 +122,7 @@ class OneEvent(ElasticBackend):
         """
         with self.collecting(rule):
             message = f"{self.language} tests one event at a time: correlations are refused"
-            raise ContentError(message, hint="esql, splunk and duckdb can; opensearch without baselines")
+            raise ContentError(message, hint="esql, splunk, duckdb and spark can; opensearch without baselines")
         return []
 
 

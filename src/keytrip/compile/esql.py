@@ -111,7 +111,9 @@ class EsqlBackend(NegationAtLeaves):
         if inner is not None:
             if plan.temporal or inner.temporal:
                 problem = "esql has no sliding window, and the schedule cannot be that of one rule of a chain"
-                raise ContentError(f"{problem}: {plan.rule} over {inner.rule}", hint="duckdb and splunk can say it")
+                raise ContentError(
+                    f"{problem}: {plan.rule} over {inner.rule}", hint="duckdb, spark and splunk can say it"
+                )
             steps = [*self._alerts(inner), "RENAME last_seen AS @timestamp"]
             column = partial(alert_column, inner)
         events = event_steps(plan, column)

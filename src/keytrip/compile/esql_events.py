@@ -44,7 +44,7 @@ def alert_column(inner: Plan, name: str) -> str:
     if name in group or name in DERIVED:
         return quote_column(name) if name in group else DERIVED[name]
     if name == "source_net" and "source_ip" in group:
-        hint = f"let {inner.rule} group by source_net; duckdb can say it"
+        hint = f"let {inner.rule} group by source_net; duckdb and spark can say it"
         raise ContentError(f"esql cannot make the source_net of {inner.rule}'s alerts", hint=hint)
     if name == "agent_family" and "user_agent" in group:
         return 'TO_LOWER(REPLACE(user_agent, "(?s)[/ ].*", ""))'

@@ -169,7 +169,7 @@ def _join(table: str, columns: Sequence[str], block: Block, text: Mapping[str, s
     if set(ordered) != set(columns) or tuple(ordered) != key[: len(ordered)]:
         raise ContentError(
             f"esql cannot look {table} up by {', '.join(columns)}: its index is keyed by {', '.join(key)}",
-            hint="duckdb and splunk can",
+            hint="duckdb, spark and splunk can",
         )
     parts = [text[c] if _kind(c) == "string" else f"TO_STRING({text[c]})" for c in ordered]
     joined = parts[0] if len(parts) == 1 else f"CONCAT({f', {_SEPARATOR}, '.join(parts)})"

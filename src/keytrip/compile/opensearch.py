@@ -93,7 +93,7 @@ class OpensearchBackend(ElasticBackend):
             ContentError: It asks for a baseline, or does not count.
         """
         if plan.blocks:
-            raise ContentError("query DSL cannot join a baseline table", hint="esql, splunk and duckdb can")
+            raise ContentError("query DSL cannot join a baseline table", hint="esql, splunk, duckdb and spark can")
         _, condition = self.records_of(plan)
         self.deviations = ("times are cut to milliseconds", _PAGED)
         sources = {name: value_source(self, self._of(name)) for name in (*plan.group_by, *plan.fields)}

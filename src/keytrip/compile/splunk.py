@@ -60,7 +60,9 @@ class SplunkBackend(LeafBackend):
             ContentError: It compares times: Splunk holds all but `_time` as text.
         """
         if isinstance(leaf, SameAs) and leaf.of.field.type == "timestamp":
-            raise ContentError(f"{leaf.of.name}: Splunk holds times as text", hint="duckdb and esql can compare them")
+            raise ContentError(
+                f"{leaf.of.name}: Splunk holds times as text", hint="duckdb, spark and esql can compare them"
+            )
         return spl_condition(leaf, self.column)
 
     def exactly(self, field: str, text: str) -> str:

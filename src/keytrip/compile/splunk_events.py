@@ -55,7 +55,7 @@ def alert_column(inner: Plan, name: str) -> str:
     if name in inner.group_by or name in DERIVED:
         return name if name in inner.group_by else DERIVED[name]
     if name == "source_net" and "source_ip" in inner.group_by:
-        hint = f"let {inner.rule} group by source_net; duckdb can say it"
+        hint = f"let {inner.rule} group by source_net; duckdb and spark can say it"
         raise ContentError(f"splunk cannot make the source_net of {inner.rule}'s alerts", hint=hint)
     if name == "agent_family" and "user_agent" in inner.group_by:
         return 'lower(replace(user_agent, "(?s)[/ ].*", ""))'
