@@ -104,6 +104,7 @@ def fresh(month: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(ROOT / "tests/fixtures/nginx_egress/access_json.log", folder / "egress.log")
     (folder / "incidents.yml").write_text(_INCIDENTS, encoding="utf-8")
     shutil.copytree(ROOT / "docs/examples/mypack", folder / "mypack")
+    shutil.copytree(ROOT / "docs/examples/language", folder / "docs/examples/language")
     shutil.copytree(ROOT / "rules", folder / "rules")
     (folder / "own").mkdir()
     (folder / "own/whoami.yml").write_text(_WHOAMI, encoding="utf-8")
