@@ -11,6 +11,7 @@ import typer
 from keytrip.cli import options as opt
 from keytrip.cli.output import Format, harmless, note, show, write
 from keytrip.cli.problems import ProblemFormat, show_problems
+from keytrip.errors import UsageError
 
 _PANEL = "Content"
 
@@ -158,9 +159,20 @@ def _tested(
 def compile_(
     names: RuleNames = None,
     target: Annotated[
-        str, typer.Option("--target", "-t", help="splunk, esql, eql, lucene, opensearch, duckdb.")
-    ] = "splunk",
-    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder for one file a rule and index.json.")] = None,
+        list[str] | None,
+        typer.Option(
+            "--target",
+            "-t",
+            help="splunk, esql, eql, lucene, opensearch, duckdb, spark or all; repeatable.",
+            show_default="splunk",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", "-o", help="Folder for one file a rule and index.json; of several targets, a folder each."
+        ),
+    ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show which part of a rule became what.")] = False,
     tag: Tags = None,
     pack: opt.Packs = None,
@@ -171,33 +183,48 @@ def compile_(
 ) -> int:
     """Turn rules into queries: one to standard output, or all of them into a folder.
 
+    Texts are kept by the hash of what they come from, so only what changed is compiled again. Exits 1 if a target
+    refused a rule.
+
     \b
     Examples:
       keytrip compile key_new_network --target esql --explain
       keytrip compile --target splunk --out compiled/splunk
+      keytrip compile --target all --out compiled
     """
-    from keytrip.compile.targets import compile_to
+    from keytrip.compile.cached import compile_cached
+    from keytrip.compile.targets import targets_named
     from keytrip.rules.load import load_rules
 
+    targets = targets_named(target or ("splunk",))
+    if len(targets) > 1 and (explain or out is None):
+        problem = "several targets are explained" if explain else "several targets are printed"
+        raise UsageError(f"{problem} one at a time", hint="name one --target, or a folder with --out")
     packs = tuple(pack or ())
     documents = load_rules(packs, opt.variables(var))
     chosen = _chosen(documents, names, tag, loud=False)
     if explain:
-        return _explained(chosen, documents, target, packs, form)
-    results = compile_to(target, chosen, documents, packs)
+        return _explained(chosen, documents, targets[0], packs, form)
+    results = compile_cached(targets, chosen, documents, packs, opt.cache_dir())
     if out is not None:
-        from keytrip.export.folder import write_compiled
-
-        changed = write_compiled(results, out)
-        for line in changed:
-            note(line, quiet=quiet)
-        show([r.as_json() for r in results], ("rule", "file", "status", "reason"), form)
+        _written(results, out, targets, form, quiet=quiet)
     else:
         write("\n".join(r.text for r in results if r.text))
         for r in results:
             if not r.text:
                 note(f"{r.rule} refused: {r.reason}")
     return int(any(not r.text for r in results))
+
+
+def _written(results: Sequence[Any], out: Path, targets: Sequence[str], form: Format, *, quiet: bool) -> None:
+    from keytrip.export.folder import write_compiled, write_targets
+
+    several = len(targets) > 1
+    for line in write_targets(results, out) if several else write_compiled(results, out):
+        note(line, quiet=quiet)
+    columns = ("rule", "file", "status", "reason")
+    rows = [{"target": r.target, **r.as_json()} if several else r.as_json() for r in results]
+    show(rows, ("target", *columns) if several else columns, form)
 
 
 def _explained(

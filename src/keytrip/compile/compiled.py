@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from keytrip import __version__
+from keytrip.compile.cache import digest_of_compiler, digest_of_files, digest_of_text, keep_text, kept_text
 from keytrip.content import content_files
 from keytrip.errors import ContentError, KeytripError
 from keytrip.records.vocabulary import vocabulary
@@ -92,35 +90,23 @@ def compiled_rules(
     """
     if cache is None:
         return _compile_all(packs, variables or {})
-    path = cache / f"rules-{_fingerprint(packs, variables or {})}.json"
-    found = _read(path)
+    key = _fingerprint(packs, variables or {})
+    path = cache / f"rules-{key[:32]}.json"
+    found = _read(path, key)
     if found is None:
         found = _compile_all(packs, variables or {})
-        _write(path, found)
+        keep_text(path, key, json.dumps([asdict(rule) for rule in found]))
     return found
 
 
 def _fingerprint(packs: Sequence[Path], variables: Mapping[str, Sequence[str]]) -> str:
-    from importlib.metadata import version
-
-    from keytrip.rules.packs import PACK_FILE
-
-    digest = hashlib.sha256(f"{__version__} {version('pysigma')}".encode())
-    parts = (Path(__file__).parents[1] / name for name in ("baselines", "compile", "records", "rules"))
-    ours = [path for part in parts for path in sorted(part.iterdir()) if path.suffix in {".py", ".yml"}]
-    content = [*content_files("rules", ".yml", packs), *content_files("baselines", ".py", packs)]
-    pack_files = [p / PACK_FILE for p in packs if (p / PACK_FILE).is_file()]
-    for path in [*ours, *content, *pack_files]:
-        digest.update(str(path).encode() + b"\0" + path.read_bytes() + b"\0")
-    digest.update(json.dumps(sorted(variables.items())).encode())
-    return digest.hexdigest()[:32]
+    rules = digest_of_files(content_files("rules", ".yml", packs))
+    return digest_of_text(digest_of_compiler(packs), rules, json.dumps(sorted(variables.items())))
 
 
-def _read(path: Path) -> list[CompiledRule] | None:
-    try:
-        return [_from_json(entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
-    except (OSError, ValueError, TypeError, KeyError):
-        return None  # no cache, or one that something spoiled: it is only a cache
+def _read(path: Path, key: str) -> list[CompiledRule] | None:
+    body = kept_text(path, key)
+    return None if body is None else [_from_json(entry) for entry in json.loads(body)]
 
 
 def _from_json(entry: dict[str, Any]) -> CompiledRule:
@@ -128,16 +114,6 @@ def _from_json(entry: dict[str, Any]) -> CompiledRule:
     scored = tuple((width, offset) for width, offset in entry.pop("scored"))
     members: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in entry.items()}
     return CompiledRule(**members, tables=tables, scored=scored)
-
-
-def _write(path: Path, rules: list[CompiledRule]) -> None:
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(json.dumps([asdict(rule) for rule in rules]), encoding="utf-8")
-        part.replace(path)
-    except OSError:
-        part.unlink(missing_ok=True)  # a cache that cannot be written costs time, nothing else
 
 
 def _compile_all(packs: Sequence[Path], variables: Mapping[str, Sequence[str]]) -> list[CompiledRule]:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
 from sigma.processing.pipeline import ProcessingPipeline
 
 from keytrip.content import content_files
+from keytrip.rules.marks import LOADER
 
 
 def canonical_pipeline(packs: Sequence[Path] = ()) -> ProcessingPipeline:
@@ -15,6 +17,8 @@ def canonical_pipeline(packs: Sequence[Path] = ()) -> ProcessingPipeline:
     merged = ProcessingPipeline()
     for path in content_files("pipelines", ".yml", packs):
         if path.stem.startswith("keytrip_canonical_"):
-            merged += ProcessingPipeline.from_yaml(path.read_text(encoding="utf-8"))
+            # as `from_yaml`, ten times as fast
+            data = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - a safe loader
+            merged += ProcessingPipeline.from_dict(data)
     merged.name = "keytrip canonical layout"
     return merged

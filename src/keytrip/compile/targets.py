@@ -24,6 +24,8 @@ TARGETS: dict[str, tuple[str, str, str]] = {
     "duckdb": ("keytrip.compile.duckdb", "DuckDBBackend", "sql"),
     "spark": ("keytrip.compile.spark", "SparkBackend", "sql"),
 }
+# In place of a target's name: every target.
+ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,18 @@ class Compiled:
             "range": self.range or None,
             "deviations": list(self.deviations),
         }
+
+
+def targets_named(names: Sequence[str]) -> tuple[str, ...]:
+    """Return targets by name, each once; `all` stands for every one.
+
+    Raises:
+        UsageError: There is no such target.
+    """
+    for name in names:
+        if name != ALL and name not in TARGETS:
+            raise UsageError(f"no target {name!r}", hint="one of: " + ", ".join((*TARGETS, ALL)))
+    return tuple(dict.fromkeys(target for name in names for target in (TARGETS if name == ALL else (name,))))
 
 
 def backend_of(target: str) -> Any:

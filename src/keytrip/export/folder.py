@@ -3,31 +3,48 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from keytrip.compile.targets import Compiled
 
 
-def write_compiled(results: Sequence[Compiled], folder: Path) -> list[str]:
-    """Write one file a rule and `index.json`; return one line for each that changed since the last time."""
+def write_targets(results: Sequence[Compiled], folder: Path) -> list[str]:
+    """Write a folder for each target below `folder`; return one line for each file that changed since the last time."""
+    targets = dict.fromkeys(r.target for r in results)
+    return [
+        line
+        for target in targets
+        for line in write_compiled([r for r in results if r.target == target], folder / target, f"{target}/")
+    ]
+
+
+def write_compiled(results: Sequence[Compiled], folder: Path, shown: str = "") -> list[str]:
+    """Write one file a rule and `index.json`; return one line for each that changed since the last time.
+
+    Args:
+        results: Rules compiled for one target.
+        folder: Is made where it is missing.
+        shown: Goes before the file's name in the lines.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    lines = [line for r in results if r.text for line in _write(folder / r.file, r.text)]
+    lines = [line for r in results if r.text for line in _write(folder / r.file, r.text, shown)]
     entries = [r.as_json() for r in sorted(results, key=lambda r: r.rule)]
-    lines += _gone(folder, {r.file for r in results if r.text})
+    lines += _gone(folder, {r.file for r in results if r.text}, shown)
     write_text(folder / "index.json", json.dumps(entries, indent=1) + "\n")
     return lines
 
 
-def _write(path: Path, text: str) -> list[str]:
+def _write(path: Path, text: str, shown: str) -> list[str]:
     before = path.read_text(encoding="utf-8") if path.is_file() else None
     if before == text:
         return []
     write_text(path, text)
-    return [f"{'changed' if before is not None else 'new'}: {path.name}"]
+    return [f"{'changed' if before is not None else 'new'}: {shown}{path.name}"]
 
 
-def _gone(folder: Path, kept: set[str]) -> list[str]:
+def _gone(folder: Path, kept: set[str], shown: str) -> list[str]:
     """Remove files that the last index named and this build does not make."""
     index = folder / "index.json"
     if not index.is_file():
@@ -36,13 +53,14 @@ def _gone(folder: Path, kept: set[str]) -> list[str]:
     lines = []
     for name in sorted(named - kept):
         (folder / name).unlink(missing_ok=True)
-        lines.append(f"gone: {name}")
+        lines.append(f"gone: {shown}{name}")
     return lines
 
 
 def write_text(path: Path, text: str) -> None:
     """Put a text file in its place at once."""
-    part = path.with_name(f".{path.name}.part")
+    # two processes may write one folder
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         part.write_text(text, encoding="utf-8", newline="\n")
         part.replace(path)

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Step = str | int
 Steps = tuple[str, ...]
 
@@ -42,7 +42,7 @@ class Marks:
 def read_marks(path: Path) -> list[Marks]:
     """Return the marks of each document of a file that `read_documents` could read."""
     text = path.read_text(encoding="utf-8-sig")
-    return [marks_of(node) for node in yaml.compose_all(text, Loader=_LOADER) if node is not None]
+    return [marks_of(node) for node in yaml.compose_all(text, Loader=LOADER) if node is not None]
 
 
 def marks_of(node: yaml.Node) -> Marks:
