@@ -190,7 +190,6 @@ def compile_(
     Examples:
       keytrip compile key_new_network --target esql --explain
       keytrip compile --target splunk --out compiled/splunk
-      keytrip compile --target all --out compiled
     """
     from keytrip.compile.cached import compile_cached
     from keytrip.compile.targets import targets_named
