@@ -11,6 +11,7 @@ from keytrip.baselines.jobs import load_jobs
 from keytrip.baselines.kinds import Job
 from keytrip.compile.plan import OPERATORS, Block, Threshold
 from keytrip.errors import ContentError
+from keytrip.rules.baseline import placed_blocks
 from keytrip.rules.expression import parse_expression
 
 _NUMBERS = ("DOUBLE", "BIGINT")
@@ -29,11 +30,9 @@ def blocks_of(attributes: Mapping[str, Any], group_by: tuple[str, ...], packs: t
     Raises:
         ContentError: A block is not what SEMANTICS section 4 says.
     """
-    found = attributes.get("baseline") or []
-    # YAML 1.1 reads the key `on` as the boolean true
-    raw = [{"on" if k is True else k: v for k, v in b.items()} for b in ([found] if isinstance(found, dict) else found)]
     constants = constants_of(attributes)
-    blocks = tuple(_block(data, group_by, constants, packs, first=i == 0) for i, data in enumerate(raw))
+    raw = enumerate(placed_blocks(attributes))
+    blocks = tuple(_block(data, group_by, constants, packs, first=i == 0) for i, (_, data) in raw)
     if sum(block.share is not None for block in blocks) > 1:
         raise ContentError("two baseline blocks ask for a share", hint="write two rules")
     return blocks

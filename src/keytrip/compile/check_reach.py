@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from keytrip.compile.problems import Problem
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
+from keytrip.rules.baseline import placed_blocks
 from keytrip.rules.expression import Column, Compare, Expression, Logic, Negative, Number, parse_expression
 
 if TYPE_CHECKING:
@@ -154,10 +155,8 @@ def thresholds(rule: Rule) -> Iterator[Problem]:
         least = int(_COUNTS[kind][0])
         message = f"no {kind} meets the condition: the least one of a window with events is {least}"
         yield rule.subject.problem(message, "correlation", "condition", hint="windows without events give no alert")
-    given = rule.data.get("baseline") or ()
     constants = {name: p["default"] for name, p in (rule.data.get("parameters") or {}).items() if "at" not in p}
-    for number, block in enumerate(given if isinstance(given, list) else [given]):
-        path = ("baseline", number) if isinstance(given, list) else ("baseline",)
+    for path, block in placed_blocks(rule.data):
         if isinstance(block, Mapping):
             yield from (rule.subject.problem(m, *path, at, hint=h) for at, m, h in _unmet(block, constants))
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from keytrip.compile.problems import Problem, Subject
 from keytrip.errors import ContentError, KeytripError
+from keytrip.rules.baseline import placed_blocks
 from keytrip.rules.load import Document
 
 
@@ -47,9 +48,7 @@ def blocks(subject: Subject, packs: tuple[Path, ...]) -> Iterator[Problem]:
 
     data = subject.document.data
     group_by = tuple((data.get("correlation") or {}).get("group-by") or ())
-    found = data.get("baseline") or []
-    for number, block in enumerate(found if isinstance(found, list) else [found]):
-        path = ("baseline", number) if isinstance(found, list) else ("baseline",)
+    for path, block in placed_blocks(data):
         try:
             blocks_of({**data, "baseline": block}, group_by, packs)
         except ContentError as error:

@@ -13,6 +13,7 @@ from keytrip.baselines.jobs import columns_needed, load_jobs
 from keytrip.compile.check_reach import condition_tree, holds
 from keytrip.compile.targets import TARGETS, compile_to
 from keytrip.records.vocabulary import Table, vocabulary
+from keytrip.rules.baseline import placed_blocks
 from keytrip.rules.load import Document, with_bases
 from keytrip.sources import all_sources
 from keytrip.sources.base import Source
@@ -129,9 +130,8 @@ def _asked(rule: Document, inputs: Mapping[str, frozenset[str]]) -> list[str]:
     aliases = correlation.get("aliases") or {}
     names = [*(correlation.get("group-by") or ()), *([counted] if isinstance(counted, str) else counted or ())]
     found = [field for name in names for field in (aliases[name].values() if name in aliases else [name])]
-    given = rule.data.get("baseline") or []
-    for block in given if isinstance(given, list) else [given]:
-        found += [*(block.get("on") or block.get(True) or ()), *sorted(inputs.get(str(block.get("table")), ()))]
+    for _, block in placed_blocks(rule.data):
+        found += [*(block.get("on") or ()), *sorted(inputs.get(str(block.get("table")), ()))]
     return [*dict.fromkeys(["timestamp", *found])]
 
 

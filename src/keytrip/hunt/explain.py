@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from keytrip.baselines.jobs import load_jobs
+from keytrip.compile.blocks import constants_of
 from keytrip.compile.compiled import compile_rule
 from keytrip.errors import KeytripError
 from keytrip.hunt.bench import EVENT, Bench, Row, Trial
+from keytrip.rules.baseline import placed_blocks
 from keytrip.rules.cases import Case
 from keytrip.rules.evaluate import compared, number_of, truth_of
 from keytrip.rules.expression import parse_expression
@@ -135,8 +137,7 @@ def _facts(trial: Trial, row: Row, packs: tuple[Path, ...]) -> Iterator[_Fact]:
     condition = data["correlation"].get("condition")
     if "value" in row and isinstance(condition, Mapping):
         yield from _bounds("value", row["value"], condition)
-    given = data.get("baseline") or []
-    for number, block in enumerate(given if isinstance(given, list) else [given]):
+    for number, (_, block) in enumerate(placed_blocks(data)):
         prefix = f"baseline_{block['table']}_" if number else "baseline_"
         columns = {name.removeprefix(prefix): value for name, value in row.items() if name.startswith(prefix)}
         if block.get("absent"):
@@ -152,8 +153,7 @@ def _bounds(name: str, value: Any, condition: Mapping[str, Any]) -> Iterator[_Fa
 
 
 def _excess(trial: Trial, block: Mapping[str, Any], columns: Mapping[str, Any]) -> Iterator[_Fact]:
-    parameters = trial.document.data.get("parameters") or {}
-    constants = {name: float(parameter["default"]) for name, parameter in parameters.items()}
+    constants = constants_of(trial.document.data)
     if all(value is None for name, value in columns.items() if name != "value") and len(columns) > 1:
         yield block.get("missing") == "fire", f"{block['table']} has a row for the group"
         return
@@ -176,9 +176,9 @@ def _plain(value: Any) -> str:
     return "null" if value is None else f"{value:.12g}"
 
 
-def _absence(trial: Trial, row: Row, block: Mapping[Any, Any], packs: tuple[Path, ...]) -> Iterator[_Fact]:
+def _absence(trial: Trial, row: Row, block: Mapping[str, Any], packs: tuple[Path, ...]) -> Iterator[_Fact]:
     jobs, table = load_jobs(packs), str(block["table"])
-    columns = [str(name) for name in block.get("on") or block.get(True) or jobs[table].table_key]
+    columns = [str(name) for name in block.get("on") or jobs[table].table_key]
     if isinstance(block.get("share"), Mapping):
         yield from _bounds("share", row.get("share"), block["share"])
         columns = [name for name in columns if name in row]

@@ -20,6 +20,7 @@ from pydantic import (
 )
 
 from keytrip.records.vocabulary import vocabulary
+from keytrip.rules.baseline import with_on
 from keytrip.rules.cases import Case
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -210,8 +211,7 @@ class Block(_Part):
     @model_validator(mode="before")
     @classmethod
     def _on(cls, data: Any) -> Any:
-        # YAML 1.1 reads the key `on` as the boolean true
-        return {"on" if key is True else key: v for key, v in data.items()} if isinstance(data, Mapping) else data
+        return with_on(data)
 
 
 class RuleFile(_Part):
