@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 from uuid import NAMESPACE_URL, uuid5
 
-from keytrip.compile.header import comment_text
+from keytrip.compile.header import comment_text, header_of
 from keytrip.compile.plan import Plan
 
 _MINUTE, _HOUR = 60, 3600
@@ -44,7 +44,7 @@ class Written:
     @property
     def level(self) -> str:
         """Its level."""
-        return self.rule.level.name.lower() if self.rule.level else "medium"
+        return header_of(self.rule, ()).level
 
     @property
     def rule_id(self) -> str:

@@ -13,6 +13,7 @@ from sigma.types import SigmaExpansion
 
 from keytrip.compile.elastic import ElasticBackend
 from keytrip.compile.formats import Writer, as_it_is
+from keytrip.compile.header import header_of
 from keytrip.compile.leaves import Leaf, Named
 from keytrip.compile.monitors import monitor_rule
 from keytrip.compile.opensearch_conditions import Json, all_of, any_of, dsl_condition, none_of
@@ -82,8 +83,8 @@ class OpensearchBackend(ElasticBackend):
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:  # noqa: ARG002 - the index says the table
         """Every matching event; `matched_queries` of each hit names the rule and its level."""
         self.deviations = ("times are cut to milliseconds", f"at most {ROWS:,} events")
-        level = rule.level.name.lower() if rule.level else "medium"
-        matched = {"filter": [json.loads(condition)], "_name": f"{rule.name or rule.id} ({level})"}
+        head = header_of(rule, ())
+        matched = {"filter": [json.loads(condition)], "_name": f"{head.rule} ({head.level})"}
         return _pretty({"size": ROWS, "query": {"bool": matched}, "sort": [{"@timestamp": "asc"}]})
 
     def correlate(self, plan: Plan) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sigma.correlations import CorrelationConditionAND, SigmaExtendedCorrelationCondition, SigmaRuleReference
 
 from keytrip.compile.blocks import blocks_of
+from keytrip.compile.header import header_of
 from keytrip.compile.plan import COUNTING, OPERATORS, TEMPORAL, Base, Plan, Threshold
 from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.records.vocabulary import DUCKDB_TYPES, vocabulary
@@ -104,11 +105,12 @@ def _plan(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Plan:
     bases = tuple(_bases(rule, packs))
     whole = ((), None, Threshold(">=", len(bases)))
     fields, percentile, threshold = whole if temporal else _counted(kind, raw_correlation(rule))
+    head = header_of(rule, ())
     plan = Plan(
-        rule=str(rule.name or rule.id),
+        rule=head.rule,
         rule_id=str(rule.id or ""),
-        title=rule.title or "",
-        level=rule.level.name.lower() if rule.level else "medium",
+        title=head.title,
+        level=head.level,
         type=kind,
         fields=fields,
         percentile=percentile,

@@ -12,6 +12,7 @@ from typing import ClassVar
 
 from sigma.rule import SigmaRule
 
+from keytrip.compile.header import header_of
 from keytrip.compile.leaves import Leaf, LeafBackend
 from keytrip.compile.plan import Block, Plan
 from keytrip.compile.sql_conditions import sql_condition, two_valued
@@ -40,10 +41,9 @@ class SqlBackend(LeafBackend):
 
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with the rule and its level."""
-        name, level = str(rule.name or rule.id), rule.level.name.lower() if rule.level else "medium"
-        text = self.dialect.text
+        head, text = header_of(rule, ()), self.dialect.text
         return (
-            f"{self.header(rule, [table])}select *, {text(name)} as rule, {text(level)} as level\n"
+            f"{self.header(rule, [table])}select *, {text(head.rule)} as rule, {text(head.level)} as level\n"
             f"from {self.dialect.relation(table, [condition])}\nwhere timestamp is not null and ({condition})"
         )
 
