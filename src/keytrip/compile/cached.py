@@ -41,7 +41,8 @@ def compile_cached(
     if folder is None:
         return [one for target in names for one in compile_to(target, chosen, documents, packs)]
     compiler = digest_of_compiler(packs)
-    keys = [_key(compiler, document, documents) for document in chosen]
+    filters = filters_of(documents)
+    keys = [_key(compiler, document, documents, filters) for document in chosen]
     found: list[Compiled] = []
     for target in names:
         paths = [folder / "texts" / target / f"{_name(document)}.json" for document in chosen]
@@ -54,10 +55,10 @@ def compile_cached(
     return found
 
 
-def _key(compiler: str, document: Document, documents: Sequence[Document]) -> str:
+def _key(compiler: str, document: Document, documents: Sequence[Document], filters: Sequence[Document]) -> str:
     """Return the hash of what a rule's texts come from, or an empty string for a rule that is not kept."""
     try:
-        parts = [*with_bases([document], documents), *filters_of(documents)]
+        parts = [*with_bases([document], documents), *filters]
         texts = [repr((str(part.path), part.line, part.data, sorted(part.variables.items()))) for part in parts]
     except (KeytripError, ValueError, RecursionError):
         # a base is missing, or a value cannot be written: what is wrong with the rule is said by the compiler

@@ -9,7 +9,7 @@ import yaml
 from sigma.processing.pipeline import ProcessingPipeline
 
 from keytrip.content import content_files
-from keytrip.rules.marks import LOADER
+from keytrip.rules.load import LOADER
 
 
 def canonical_pipeline(packs: Sequence[Path] = ()) -> ProcessingPipeline:

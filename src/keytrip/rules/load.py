@@ -16,7 +16,8 @@ from keytrip.errors import ContentError, Place
 # What PyYAML lets through where a scalar's text is not of the type that its looks or its tag say.
 _NO_VALUE = (ValueError, KeyError, AttributeError, OverflowError, TypeError)
 _NAME = re.compile(r"\w+")
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# libyaml where it is built: several times as fast.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Values of one document. The largest rule of ours has under a thousand; a few lines of nested aliases make billions.
 LARGEST = 100_000
 
@@ -89,7 +90,7 @@ def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
         ContentError: As `read_documents`.
     """
     try:
-        loader = _LOADER(path.read_text(encoding="utf-8-sig"))
+        loader = LOADER(path.read_text(encoding="utf-8-sig"))
         return list(_read(loader, path))
     except UnicodeDecodeError as error:
         raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
@@ -245,20 +246,22 @@ def without_orphans(kept: Sequence[Document], documents: Sequence[Document]) -> 
     """
     found = list(kept)
     while True:
-        lost = _quiet(d for d in documents if d not in found) - {name for d in found for name in d.references}
+        lost = _referred((d for d in documents if d not in found), generate=False) - {
+            name for d in found for name in d.references
+        }
         left = [document for document in found if not lost & _names(document)]
         if len(left) == len(found):
             return found
         found = left
 
 
-def _quiet(documents: Iterable[Document]) -> set[str]:
-    """Return what correlations refer to that do not say `generate`."""
+def _referred(documents: Iterable[Document], *, generate: bool) -> set[str]:
+    """Return what correlations refer to that say `generate`, or that do not."""
     correlations = ((d, d.data.get("correlation")) for d in documents)
     return {
         name
         for d, found in correlations
-        if isinstance(found, dict) and not found.get("generate")
+        if isinstance(found, dict) and bool(found.get("generate")) is generate
         for name in d.references
     }
 
@@ -268,13 +271,7 @@ def alerting(documents: Sequence[Document]) -> list[Document]:
 
     Correlations that refer to each other in a circle are among them, so that they are refused and not just silent.
     """
-    quiet: set[str] = set()
-    loud: set[str] = set()
-    for document in documents:
-        correlation = document.data.get("correlation")
-        if isinstance(correlation, dict):
-            (loud if correlation.get("generate") else quiet).update(document.references)
-    names = quiet - loud
+    names = _referred(documents, generate=False) - _referred(documents, generate=True)
     known = _by_name(documents)
     found = (d for d in documents if "detection" in d.data or "correlation" in d.data)
     return [d for d in found if not names & _names(d) or (d.references and _circle(d, known))]

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import yaml
 
-LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 Step = str | int
 Steps = tuple[str, ...]
 
@@ -37,12 +34,6 @@ class Marks:
         """Return the longest beginning of `path` that is a member."""
         steps = tuple(map(str, path))
         return next((steps[:n] for n in range(len(steps), 0, -1) if steps[:n] in self.lines), ())
-
-
-def read_marks(path: Path) -> list[Marks]:
-    """Return the marks of each document of a file that `read_documents` could read."""
-    text = path.read_text(encoding="utf-8-sig")
-    return [marks_of(node) for node in yaml.compose_all(text, Loader=LOADER) if node is not None]
 
 
 def marks_of(node: yaml.Node) -> Marks:

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from keytrip.errors import ContentError, Place
-from keytrip.rules.load import Document, read_documents
-from keytrip.rules.marks import Marks, Step, read_marks
+from keytrip.rules.load import Document, read_nodes
+from keytrip.rules.marks import Marks, Step, marks_of
 
 PACK_FILE = "pack.yml"
 _MEMBERS = ("variables", "disabled", "parameters")
@@ -78,8 +78,8 @@ def read_packs(folders: Iterable[Path]) -> Pack:
     for path in (folder / PACK_FILE for folder in folders):
         if not path.is_file():
             continue
-        for document, marks in zip(read_documents(path), read_marks(path), strict=True):
-            source = _Source(document, marks)
+        for document, node in read_nodes(path):
+            source = _Source(document, marks_of(node))
             _known(source)
             variables |= _variables(source)
             disabled += _disabled(source)
