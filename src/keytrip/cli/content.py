@@ -216,7 +216,7 @@ def compile_(
 
 
 def _written(results: Sequence[Any], out: Path, targets: Sequence[str], form: Format, *, quiet: bool) -> None:
-    from keytrip.export.folder import write_compiled, write_targets
+    from keytrip.export.files.folder import write_compiled, write_targets
 
     several = len(targets) > 1
     for line in write_targets(results, out) if several else write_compiled(results, out):

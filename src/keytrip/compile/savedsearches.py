@@ -11,8 +11,19 @@ _LONGEST_NAME = 60
 
 def saved_search(written: Written) -> str:
     """Return one rule as a stanza: disabled, scheduled, once for each group and window."""
+    lines = (f"{name} = {_continued(value)}" for name, value in search_settings(written).items())
+    return "\n".join([f"[{search_name(written)}]", *lines, ""])
+
+
+def search_name(written: Written) -> str:
+    """Return the name of a rule's saved search."""
+    return f"keytrip - {_value(written.name)[:_LONGEST_NAME]} - Rule"
+
+
+def search_settings(written: Written) -> dict[str, str]:
+    """Return the settings of a rule's saved search; a value may have several lines."""
     schedule = schedule_of(written.plan)
-    settings = {
+    return {
         "description": _value(written.description),
         "search": _search(written, schedule),
         **_times(written, schedule),
@@ -27,8 +38,10 @@ def saved_search(written: Written) -> str:
         "alert.severity": str(_SEVERITIES[written.level]),
         **_suppression(written, schedule),
     }
-    lines = (f"{name} = {value}" for name, value in settings.items())
-    return "\n".join([f"[keytrip - {_value(written.name)[:_LONGEST_NAME]} - Rule]", *lines, ""])
+
+
+def _continued(value: str) -> str:
+    return value.replace("\n", " \\\n")
 
 
 def _value(text: str) -> str:
@@ -40,7 +53,7 @@ def _search(written: Written, schedule: Schedule) -> str:
     query = written.query
     if written.plan is not None:
         query += f"\n| where (window_end > (now() - {schedule.grace}))"
-    return query.strip().replace("\n", " \\\n")
+    return query.strip()
 
 
 def _times(written: Written, schedule: Schedule) -> dict[str, str]:

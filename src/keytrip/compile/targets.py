@@ -117,12 +117,12 @@ def _compile(target: str, document: Document, documents: Sequence[Document], bac
         collection = collection_of([document], documents)
         text = _text_of(collection, backend.convert(collection))
     except (SigmaError, KeytripError) as error:
-        return Compiled(document.name, rule_id, target, "", _reason(document, error), document.line)
+        return Compiled(document.name, rule_id, target, "", reason_of(document, error), document.line)
     text = text if text.endswith("\n") else text + "\n"
     return Compiled(document.name, rule_id, target, text, "", document.line, backend.range, backend.deviations)
 
 
-def _reason(document: Document, error: Exception) -> str:
+def reason_of(document: Document, error: Exception) -> str:
     """Return why a rule was refused; pySigma's own errors print the whole rule, of which the message is enough."""
     for found in (error.__cause__, error):
         if isinstance(found, KeytripError):

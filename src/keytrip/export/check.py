@@ -12,12 +12,16 @@ from keytrip.compile.problems import Problem, Subject, holes_in, model_faults, n
 from keytrip.compile.targets import TARGETS
 from keytrip.errors import Place
 from keytrip.export.manifest import Manifest
+from keytrip.export.transports import TRANSPORTS
 
 _HINTS = {
-    "transport": "a transport of keytrip.export, such as files",
+    "transport": "one of: " + ", ".join(TRANSPORTS),
     "tables": "csv, ndjson or parquet; leave it out for no tables",
     "targets": "a list, such as [splunk, esql]",
     "templates": "a list of {template: README.md.j2, path: README.md}",
+    "items": "a list of {kind: saved_search, for: rule, name: \"'keytrip - ' ~ rule.name\", template: rule.yml.j2}",
+    "options": "names with their defaults, all of them texts",
+    "credential": "bearer or api_key: what a token from a file or a command is",
 }
 
 
@@ -50,19 +54,37 @@ def _faults(subject: Subject) -> Iterator[Problem]:
         if target not in TARGETS:
             yield subject.problem(f"no target {target!r}", "targets", number, hint=nearest(target, list(TARGETS)))
     for number, template in enumerate(data.get("templates") or ()):
-        yield from _template(subject, number, template["template"], template["path"])
+        yield from _path(subject, number, template["path"])
+        yield from _template(subject, "templates", number, template["template"])
+    for number, item in enumerate(data.get("items") or ()):
+        yield from _template(subject, "items", number, item["template"])
+        yield from _expression(subject, number, "name", item["name"])
+        yield from _expression(subject, number, "when", item.get("when") or "true")
 
 
-def _template(subject: Subject, number: int, name: str, out: str) -> Iterator[Problem]:
+def _expression(subject: Subject, number: int, member: str, text: str) -> Iterator[Problem]:
     from jinja2 import Environment, TemplateSyntaxError
 
+    try:
+        Environment(autoescape=True).compile_expression(text)
+    except TemplateSyntaxError as error:
+        hint = "an expression such as \"'keytrip - ' ~ rule.name\""
+        yield subject.problem(f"is no expression: {error.message}", "items", number, member, hint=hint)
+
+
+def _path(subject: Subject, number: int, out: str) -> Iterator[Problem]:
     place = PurePosixPath(out)
     if place.is_absolute() or ".." in place.parts:
         hint = "a path below the folder that is written"
         yield subject.problem(f"writes to {out!r}", "templates", number, "path", hint=hint)
+
+
+def _template(subject: Subject, member: str, number: int, name: str) -> Iterator[Problem]:
+    from jinja2 import Environment, TemplateSyntaxError
+
     file = subject.document.path.parent / name
     if not file.is_file():
-        yield subject.problem(f"no template {name!r}", "templates", number, "template", hint=f"write {file.name} there")
+        yield subject.problem(f"no template {name!r}", member, number, "template", hint=f"write {file.name} there")
         return
     yield from holes_in(file)
     try:

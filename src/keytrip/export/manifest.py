@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from keytrip.content import content_files
 from keytrip.errors import ContentError, Place, UsageError
+
+TransportName = Literal["files", "splunk", "splunk_app", "elastic", "opensearch", "stix", "taxii", "misp"]
 
 
 class Template(BaseModel):
@@ -21,26 +23,53 @@ class Template(BaseModel):
     path: str
 
 
+class ItemTemplate(BaseModel):
+    """What items of one kind are made of.
+
+    Attributes:
+        kind: One of the transport's kinds.
+        each: (`for` in the file) What there is one of them for: each rule, each baseline table, each IOC list; or one
+            in all.
+        name: Jinja expression of the item's name.
+        template: File of the folder: YAML in which each `{{ ... }}` stands for a whole value.
+        when: Jinja expression that has to be true of the rule or table; empty for all.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kind: str
+    each: Literal["rule", "table", "ioc_list", "once"] = Field(alias="for")
+    name: str
+    template: str
+    when: str = ""
+
+
 class Manifest(BaseModel):
     """A destination.
 
     Attributes:
         name: Its name, that of its folder.
         about: One line for people.
-        transport: The module of `keytrip.export` that writes it.
-        tables: Format of the tables, or None.
-        targets: Compile targets of the rules.
-        templates: What else is written.
+        transport: One of `keytrip.export.transports`.
+        tables: Of a folder, the format of the tables; None for no tables there. A server takes all tables.
+        targets: Compile targets of the rules: of a folder all of them, of a server the first one that can say a rule.
+        templates: Texts that a folder gets.
+        items: What a server gets, in this order.
+        options: The destination's own settings and what they are unless the user says otherwise.
+        credential: What a token from a file, a command or the keyring is.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str
     about: str
-    transport: Literal["files"]
+    transport: TransportName
     tables: Literal["csv", "ndjson", "parquet"] | None = None
     targets: tuple[str, ...] = ()
     templates: tuple[Template, ...] = ()
+    items: tuple[ItemTemplate, ...] = ()
+    options: Mapping[str, str] = {}
+    credential: Literal["bearer", "api_key"] = "bearer"
     folder: Path = Path()
 
 

@@ -11,7 +11,7 @@ from keytrip.baselines.jobs import load_jobs
 from keytrip.baselines.snapshots import active_snapshot, export_tables
 from keytrip.baselines.store import Store
 from keytrip.compile.targets import compile_to
-from keytrip.export.folder import write_compiled, write_text
+from keytrip.export.files.folder import write_compiled, write_text
 from keytrip.export.manifest import Manifest
 from keytrip.rules.load import alerting, load_rules
 from keytrip.rules.selection import Selection, choose

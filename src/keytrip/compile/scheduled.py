@@ -1,0 +1,168 @@
+"""Rules as a SIEM schedules them: the query, when it runs, and the settings of the SIEM's own form."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from keytrip.compile.attack import threats_of
+from keytrip.compile.compiled import collection_of
+from keytrip.compile.formats import Written, schedule_of
+from keytrip.compile.kibana import detection_rule
+from keytrip.compile.monitors import monitor_rule
+from keytrip.compile.savedsearches import search_name, search_settings
+from keytrip.compile.stock import is_foreign
+from keytrip.compile.targets import backend_of, reason_of
+from keytrip.errors import ContentError, KeytripError
+
+if TYPE_CHECKING:
+    from keytrip.rules.load import Document
+
+_FORMAT = "scheduled"
+Settings = Callable[[Written], dict[str, Any]]
+
+
+def _read(write: Callable[[Written], str]) -> Settings:
+    return lambda written: dict(json.loads(write(written)))
+
+
+# Target -> the settings of a rule in the SIEM's own words.
+SETTINGS: dict[str, Settings] = {
+    "splunk": lambda written: {"name": search_name(written), **search_settings(written)},
+    "esql": _read(detection_rule("esql", "esql")),
+    "eql": _read(detection_rule("eql", "eql")),
+    "lucene": _read(detection_rule("query", "lucene")),
+    "opensearch": _read(monitor_rule),
+}
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """One rule for a scheduler, or why there is none.
+
+    Attributes:
+        rule, rule_id: From the rule.
+        facts: What templates may speak of (docs/exporters.md lists it); empty if refused.
+        reason: Why no target can say it, or an empty string.
+    """
+
+    rule: str
+    rule_id: str
+    facts: Mapping[str, Any]
+    reason: str = ""
+
+
+def scheduled_for(
+    targets: Sequence[str], chosen: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...] = ()
+) -> list[Scheduled]:
+    """Return each chosen rule for the first of the targets that can say it, in order.
+
+    Raises:
+        UsageError: There is no such target.
+    """
+    backends = {target: _backend(target, packs) for target in targets}
+    return [_first(document, documents, backends) for document in chosen]
+
+
+def _backend(target: str, packs: tuple[Path, ...]) -> Any:
+    backend = backend_of(target)
+    backend.packs = packs
+    return backend
+
+
+def _first(document: Document, documents: Sequence[Document], backends: Mapping[str, Any]) -> Scheduled:
+    rule_id = str(document.data.get("id") or "")
+    reasons = []
+    for target, backend in backends.items():
+        facts, reason = _facts(target, backend, document, documents)
+        if facts:
+            return Scheduled(document.name, rule_id, facts)
+        reasons.append(f"{target}: {reason}" if len(backends) > 1 else reason)
+    return Scheduled(document.name, rule_id, {}, " | ".join(reasons) or "the destination names no target")
+
+
+def _facts(target: str, backend: Any, document: Document, documents: Sequence[Document]) -> tuple[dict[str, Any], str]:
+    from sigma.exceptions import SigmaError
+
+    try:
+        return _of(target, _written(backend, document, documents), document), ""
+    except (SigmaError, KeytripError) as error:
+        return {}, reason_of(document, error)
+
+
+def _written(backend: Any, document: Document, documents: Sequence[Document]) -> Written:
+    """Return what a backend would write out.
+
+    Raises:
+        ContentError: The rule is of another logsource, so none of our backends writes it.
+        SigmaError: The backend cannot say it.
+    """
+    collection = collection_of([document], documents)
+    if is_foreign(collection.rules[-1]):
+        hint = "export it with `sigma convert`"
+        raise ContentError("a rule of another logsource than ai_* has no schedule", place=document.place, hint=hint)
+    kept: list[Written] = []
+
+    def keep(written: Written) -> str:
+        kept.append(written)
+        return written.query
+
+    backend.writers = {**type(backend).writers, _FORMAT: keep}
+    backend.convert(collection, _FORMAT)
+    return kept[-1]
+
+
+def _of(target: str, written: Written, document: Document) -> dict[str, Any]:
+    schedule, data = schedule_of(written.plan), document.data
+    tags = list(document.tags)
+    return {
+        "name": document.name,
+        "id": written.rule_id,
+        "title": written.title,
+        "level": written.level,
+        "description": written.description,
+        "text": written.query.strip(),
+        "target": target,
+        "schedule": {"interval": schedule.interval, "reach": schedule.reach, "grace": schedule.grace},
+        "group_by": list(written.plan.group_by) if written.plan else [],
+        "table": written.table,
+        "tables": list(_tables(written)),
+        "deviations": list(written.deviations),
+        "settings": SETTINGS[target](written) if target in SETTINGS else {},
+        "tags": tags,
+        "threat": threats_of(tags),
+        "triage": _plain(data.get("triage") or {}),
+        "references": _texts(data.get("references")),
+        "false_positives": _texts(data.get("falsepositives")),
+        "author": str(data.get("author") or ""),
+        "status": str(data.get("status") or ""),
+        "version": 1,
+    }
+
+
+def _tables(written: Written) -> Iterator[str]:
+    """Yield the baseline tables that a rule joins, each once."""
+    found = [
+        table for block in (written.plan.blocks if written.plan else ()) for table in (block.table, *_needed(block))
+    ]
+    yield from dict.fromkeys(found)
+
+
+def _needed(block: Any) -> list[str]:
+    return [block.requires[0]] if block.requires else []
+
+
+def _texts(value: Any) -> list[str]:
+    return [str(text) for text in value] if isinstance(value, list) else []
+
+
+def _plain(value: Any) -> Any:
+    """Return YAML's values as those of JSON: a date is its text."""
+    if isinstance(value, dict):
+        return {str(key): _plain(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    return value if isinstance(value, str | int | float | bool | type(None)) else str(value)

@@ -1,0 +1,154 @@
+"""What a destination should hold: compiled rules, tables, and the items that a manifest makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from keytrip import __version__
+from keytrip.baselines.snapshots import active_snapshot
+from keytrip.baselines.store import Store
+from keytrip.compile.scheduled import Scheduled, scheduled_for
+from keytrip.errors import ContentError, Place
+from keytrip.export.manifest import ItemTemplate, Manifest
+from keytrip.export.model import Item, Table
+from keytrip.export.tables import snapshot_tables
+from keytrip.rules.load import alerting, load_rules
+from keytrip.rules.selection import Selection, choose
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user wants in a destination.
+
+    Attributes:
+        store: Whose active snapshot has the tables.
+        packs, variables: As for `compile`.
+        selection: Which rules.
+        options: The destination's settings, defaults among them.
+        cache: Where compiled texts are kept, or None.
+    """
+
+    store: Store
+    packs: tuple[Path, ...] = ()
+    variables: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    selection: Selection = field(default_factory=Selection)
+    options: Mapping[str, str] = field(default_factory=dict)
+    cache: Path | None = None
+
+
+@dataclass(frozen=True)
+class Desired:
+    """What a destination should hold.
+
+    Attributes:
+        items, tables: It, in order.
+        refused: Rule -> why no target of the destination can say it.
+        snapshot: Number of the snapshot that the tables come from.
+    """
+
+    items: tuple[Item, ...]
+    tables: tuple[Table, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    snapshot: int | None = None
+
+
+def desired_for(manifest: Manifest, request: Request) -> Desired:
+    """Return what a destination should hold.
+
+    Raises:
+        DataError: The store has no snapshot, or one that cannot be read.
+        ContentError: A rule file, a job or a template is wrong, or two items have one name.
+        UsageError: The selection means no rule.
+    """
+    snapshot = active_snapshot(request.store)
+    tables = snapshot_tables(request.store, snapshot, request.packs)
+    base = {"snapshot": snapshot.number, "window": snapshot.manifest["window"], "version": __version__}
+    there = {table.name for table in tables}
+    rules = [_with_tables(rule, there) for rule in _scheduled(manifest, request)]
+    context = {**base, "options": dict(request.options)}
+    items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables)
+    refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
+    return Desired(tuple(items), tuple(tables), refused, snapshot.number)
+
+
+def _scheduled(manifest: Manifest, request: Request) -> list[Scheduled]:
+    documents = load_rules(request.packs, request.variables)
+    chosen = choose(alerting(documents), request.selection)
+    return scheduled_for(manifest.targets, chosen, documents, request.packs) if manifest.targets else []
+
+
+def _with_tables(rule: Scheduled, there: set[str]) -> Scheduled:
+    """Refuse a rule that asks a table which the snapshot has not: its query would fail."""
+    from keytrip.export.layout import lookup_name
+
+    lacking = [name for name in rule.facts.get("tables", ()) if lookup_name(name) not in there]
+    if not lacking:
+        return rule
+    return Scheduled(rule.rule, rule.rule_id, {}, f"the snapshot has no table {lacking[0]}; build a new one")
+
+
+def items_of(
+    manifest: Manifest,
+    context: Mapping[str, Any],
+    rules: Sequence[Mapping[str, Any]],
+    tables: Sequence[Table],
+    lists: Sequence[Mapping[str, Any]] = (),
+) -> list[Item]:
+    """Return the items that a manifest makes.
+
+    Args:
+        manifest: The destination's.
+        context: What every template may speak of.
+        rules: Facts of each rule (`keytrip.compile.scheduled`).
+        tables: Baseline tables.
+        lists: Facts of each IOC list.
+
+    Raises:
+        ContentError: A template is wrong, or two items have one kind and name.
+    """
+    contexts = {
+        "rule": [{**context, "rule": rule} for rule in rules],
+        "table": [{**context, "table": _facts(table)} for table in tables],
+        "ioc_list": [{**context, "ioc_list": one} for one in lists],
+        "once": [{**context, "rules": list(rules), "tables": [_facts(table) for table in tables]}],
+    }
+    found = [item for template in manifest.items for item in _made(manifest, template, contexts[template.each])]
+    _refuse_twins(manifest, found)
+    return found
+
+
+def _made(manifest: Manifest, template: ItemTemplate, contexts: Sequence[Mapping[str, Any]]) -> Iterator[Item]:
+    from keytrip.export.render import holds, item_environment, render_item, render_name
+
+    environment = item_environment(manifest.folder)
+    place = Place(str(manifest.folder / "manifest.yml"))
+    for context in contexts:
+        if template.when and not holds(environment, template.when, context, place):
+            continue
+        name = render_name(environment, template.name, context, place)
+        body = render_item(environment, template.template, context)
+        yield Item(template.kind, name, body, context.get("rule", {}).get("id", ""))
+
+
+def _facts(table: Table) -> dict[str, Any]:
+    """Return what templates may speak of; `name` is the job's, `lookup` the one that queries use."""
+    return {
+        "name": table.name.removeprefix("keytrip_"),
+        "lookup": table.name,
+        "key": list(table.key),
+        "columns": dict(table.columns),
+        "rows": table.count,
+    }
+
+
+def _refuse_twins(manifest: Manifest, items: Sequence[Item]) -> None:
+    seen: set[tuple[str, str]] = set()
+    for item in items:
+        identity = (item.kind, item.name)
+        if identity in seen:
+            place = Place(str(manifest.folder / "manifest.yml"))
+            raise ContentError(f"two items are {item.kind} {item.name!r}", place=place, hint="name one otherwise")
+        seen.add(identity)
