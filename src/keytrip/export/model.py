@@ -94,12 +94,20 @@ class Table:
 
 @dataclass(frozen=True)
 class Generation:
-    """One writing of a table; which one is live, the lookup's name says."""
+    """One writing of a table; which one is live, the lookup's name says.
+
+    Attributes:
+        table, number: Which.
+        count, digest: Of its rows, as in `Table`; of a live one an empty digest where the destination does not know it.
+        key, columns: As in `Table`; a record has them, so that a rollback can switch to a table of other columns.
+    """
 
     table: str
     number: int
     count: int
     digest: str
+    key: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -146,7 +154,7 @@ class Live:
     """All that a destination holds of ours, and others' items whose names we want.
 
     Attributes:
-        items: By (kind, name).
+        items: By (kind, name). Where a table's name is someone else's, ("table", name) is an item that is not ours.
         tables: Table -> generation that its lookup's name leads to now; a table without one is not there.
         generations: Every generation that is there, half-written ones and older ones too, as (table, number).
         deployments: The last records, newest first; at least the one before the last finished one.
