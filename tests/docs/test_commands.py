@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -24,6 +26,8 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 # One worker runs these tests, so that the month of logs is made once.
 pytestmark = pytest.mark.xdist_group("docs")
 _BLOCK = re.compile(r"^```(?:console|sh|bash|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+# What only a shell understands, outside quotes.
+_SHELL = re.compile(r"^(?:[^'\"]|'[^']*'|\"[^\"]*\")*?[|<>*$&;]")
 _PROGRAM = re.compile(r"(?:^|\| *)([\w.-]+)")
 # What the folder has, or every system; `make` targets are the project's own set-up and are looked up instead.
 _RUN = {"keytrip", "sigma", "cat", "ls", "head"}
@@ -129,15 +133,17 @@ def copied(folder: Path, to: Path) -> Path:
 
 
 def run(command: str, folder: Path) -> int:
-    """Return the exit status of a command line in a folder."""
-    scripts = str(Path(sys.executable).parent)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("KEYTRIP_")}
-    environment |= {"PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}", "KEYTRIP_CACHE": str(folder.parent / "cache")}
-    done = subprocess.run(
-        ["sh", "-c", command], cwd=folder, env=environment, capture_output=True, text=True, check=False
-    )
-    sys.stderr.write(f"$ {command}\n{done.stdout[-2000:]}{done.stderr[-2000:]}\n")
-    return done.returncode
+    """Return the exit status of a command line in a folder; one that needs no shell runs in this process."""
+    sys.stderr.write(f"$ {command}\n")
+    with pytest.MonkeyPatch.context() as patch, contextlib.chdir(folder):
+        for name in [name for name in os.environ if name.startswith(("KEYTRIP_", "COVERAGE_"))]:
+            patch.delenv(name)
+        patch.setenv("KEYTRIP_CACHE", str(folder.parent / "cache"))
+        words = shlex.split(command)
+        if words[0] == "keytrip" and not _SHELL.search(command):
+            return application.run(words[1:])
+        patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
+        return subprocess.run(["sh", "-c", command], check=False).returncode
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.relative_to(ROOT).as_posix())

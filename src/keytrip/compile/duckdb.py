@@ -76,6 +76,7 @@ DUCKDB = Dialect(
     within=_within,
     parts={"start": "starts_with", "end": "ends_with", "anywhere": "contains"},
     window=_window,
+    prunes=True,
     later=lambda time, seconds: f"{time} + to_seconds({seconds})",
     near=lambda earlier, later, seconds: f"{earlier} >= {later} - to_seconds({seconds})",
     last=_last,

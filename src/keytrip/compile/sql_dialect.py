@@ -52,6 +52,7 @@ class Dialect:
         doubles: Sum or mean of doubles, which does not depend on their order.
         money: Sum of money, rounded to nine decimals.
         percentile: (column, percent) -> the percentile, interpolated between the closest ranks.
+        prunes: Whether a temporal correlation leaves out events that no alert can hold before it sorts them.
         scored: What else must hold of the windows of an inner correlation with a baseline, or an empty text.
     """
 
@@ -78,6 +79,7 @@ class Dialect:
     doubles: Sum
     money: Callable[[str], str]
     percentile: Callable[[str, int], str]
+    prunes: bool = False
     scored: str = ""
 
 

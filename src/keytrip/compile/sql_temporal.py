@@ -1,7 +1,8 @@
 """Temporal correlations as SQL: running maxima over the events in time order, and no self join.
 
 The last time of a rule's events so far is their greatest. Events of one instant are peers of a window's frame, and so
-are taken together.
+are taken together. Sorting all events of a rule that matches nearly everything is what costs; so those that are far
+from every event of the rarest rule are left out before: no alert holds them.
 """
 
 from __future__ import annotations
@@ -23,9 +24,7 @@ def temporal_sql(dialect: Dialect, plan: Plan, write: Writer) -> str:
     starts = (_ordered if plan.ordered else _unordered)(dialect, plan, keys)
     by_time = _over(keys)
     close = dialect.near("kt_before", "timestamp", plan.seconds)
-    return f"""events as (
-{events_sql(dialect, plan, write, marks=True)}
-), {starts}, completions as (
+    return f"""{_events(dialect, plan, write, keys)}, {starts}, completions as (
   select *, lag(timestamp) over ({by_time}) as kt_before
   from kt_seen
   where {dialect.near("kt_start", "timestamp", plan.seconds)}
@@ -41,6 +40,39 @@ def temporal_sql(dialect: Dialect, plan: Plan, write: Writer) -> str:
     max(a.kt_upto) - min(s.kt_rank) + 1 as events, window_start as first_seen, max(window_end) as last_seen
   from alerts a join (select {keys}timestamp as window_start, kt_rank from kt_seen) s using ({keys}window_start)
   group by {keys}window_start
+)"""
+
+
+def _events(dialect: Dialect, plan: Plan, write: Writer, keys: str) -> str:
+    """Return the CTEs up to `events`, of which those are left out that no alert can hold.
+
+    All events of an alert are at most a timespan from an event of each rule: in its window of that width or beside it.
+    """
+    found = events_sql(dialect, plan, write, marks=True)
+    if not dialect.prunes or len(plan.bases) == 1:
+        return f"events as (\n{found}\n)"
+    # a table is read again at less cost than its events are kept
+    kept = "as not materialized" if all(isinstance(base.source, str) for base in plan.bases) else "as"
+    counts = [f"count(*) filter (kt_m{number})" for number in range(len(plan.bases))]
+    rarest = " ".join(f"when {count} then {number}" for number, count in enumerate(counts))
+    marks = " ".join(f"when {number} then kt_m{number}" for number in range(len(plan.bases)))
+    bucket = dialect.window(plan.seconds, 0)
+    beside = ", ".join(dialect.later("kt_bucket", plan.seconds * step) for step in (-1, 0, 1))
+    return f"""kt_base {kept} (
+{found}
+), kt_rarest as (
+  select case least({', '.join(counts)}) {rarest} end as kt_rule
+  from kt_base
+), kt_near as (
+  select distinct {keys}unnest([{beside}]) as kt_bucket
+  from (
+    select distinct {keys}{bucket} as kt_bucket
+    from kt_base, kt_rarest
+    where case kt_rule {marks} end
+  )
+), events as (
+  select *
+  from (select *, {bucket} as kt_bucket from kt_base) semi join kt_near using ({keys}kt_bucket)
 )"""
 
 

@@ -2,10 +2,23 @@
 with events as (
   select timestamp, "key_id", make_timestamp(cast(floor((epoch_us(timestamp) - 345600000000) / 604800000000) as bigint) * 604800000000 + 345600000000) as window_start
   from (select last_seen as timestamp, "key_id", "source_ip" from (
-with events as (
+with kt_base as not materialized (
   select timestamp, "key_id", "source_ip", (coalesce("status_code" = 401, false)) as kt_m0, (coalesce("status_code" = 200, false)) as kt_m1
   from usage
   where timestamp is not null and "key_id" is not null and "source_ip" is not null and ((coalesce("status_code" = 401, false)) or (coalesce("status_code" = 200, false)))
+), kt_rarest as (
+  select case least(count(*) filter (kt_m0), count(*) filter (kt_m1)) when count(*) filter (kt_m0) then 0 when count(*) filter (kt_m1) then 1 end as kt_rule
+  from kt_base
+), kt_near as (
+  select distinct "key_id", "source_ip", unnest([kt_bucket + to_seconds(-3600), kt_bucket + to_seconds(0), kt_bucket + to_seconds(3600)]) as kt_bucket
+  from (
+    select distinct "key_id", "source_ip", make_timestamp((epoch_us(timestamp)) // 3600000000 * 3600000000 + 0) as kt_bucket
+    from kt_base, kt_rarest
+    where case kt_rule when 0 then kt_m0 when 1 then kt_m1 end
+  )
+), events as (
+  select *
+  from (select *, make_timestamp((epoch_us(timestamp)) // 3600000000 * 3600000000 + 0) as kt_bucket from kt_base) semi join kt_near using ("key_id", "source_ip", kt_bucket)
 ), kt_lasts as (
   select "key_id", "source_ip", timestamp, last_value(case when kt_m0 then timestamp end ignore nulls) over (partition by "key_id", "source_ip" order by timestamp range between unbounded preceding and current row) as kt_l0, last_value(case when kt_m1 then timestamp end ignore nulls) over (partition by "key_id", "source_ip" order by timestamp range between unbounded preceding and current row) as kt_l1, rank() over (partition by "key_id", "source_ip" order by timestamp) as kt_rank, count(*) over (partition by "key_id", "source_ip" order by timestamp range between unbounded preceding and current row) as kt_upto
   from events
