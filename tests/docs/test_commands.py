@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 import typer
 
-from keytrip.cli import app as application
+from keytrip.cli.app import application
+from keytrip.cli.app import run as keytrip
 from keytrip.demo.traffic import LAST_DAY, write_logs
 
 ROOT = Path(__file__).parents[2]
@@ -68,8 +69,7 @@ def shown_in(document: Path) -> Iterator[Shown]:
 
 def examples() -> Iterator[tuple[str, list[str]]]:
     """Yield each command's name and the examples in its help."""
-    application._register()
-    yield from _examples(application.app, "keytrip")
+    yield from _examples(application(), "keytrip")
 
 
 def _examples(group: typer.Typer, prefix: str) -> Iterator[tuple[str, list[str]]]:
@@ -141,7 +141,7 @@ def run(command: str, folder: Path) -> int:
         patch.setenv("KEYTRIP_CACHE", str(folder.parent / "cache"))
         words = shlex.split(command)
         if words[0] == "keytrip" and not _SHELL.search(command):
-            return application.run(words[1:])
+            return keytrip(words[1:])
         patch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
         return subprocess.run(["sh", "-c", command], check=False).returncode
 
@@ -183,5 +183,5 @@ def test_help_ends_with_two_examples_that_run(name: str, ready: Path, tmp_path: 
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_help_shows_the_examples_last_and_whole(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The help of a command ends with its two examples, whatever the width of the terminal does to long lines."""
-    assert application.run([*name.split()[1:], "--help"]) == 0
+    assert keytrip([*name.split()[1:], "--help"]) == 0
     assert " ".join(capsys.readouterr().out.split()).endswith(" ".join(["Examples:", *EXAMPLES[name]]))

@@ -6,8 +6,9 @@ import errno
 import inspect
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
@@ -21,18 +22,20 @@ _TYPED_WRONGLY: type[Exception] = next(
     kind for kind in typer.BadParameter.__mro__ if issubclass(kind, Exception) and kind.__name__ == "ClickException"
 )
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
+_ABOUT = "Notice a stolen AI API key in minutes: rules, baselines that learn each key's habits, queries for your SIEM."
+_SETTINGS = {"help_option_names": ["-h", "--help"]}
+# The modules of commands in the order of the help, and what each has.
+_MODULES: Mapping[str, tuple[str, ...]] = {
+    "content": ("rules", "check", "test", "compile", "coverage"),
+    "new": ("new",),
+    "data": ("read", "hunt", "demo"),
+    "baseline": ("baseline",),
+    "deploy": ("apply",),
+}
 _INTERRUPTED = 130
 _BROKEN = 1
 _WRONG_USAGE = 2
 _REFUSED = 3
-
-app = typer.Typer(
-    name="keytrip",
-    help="Notice a stolen AI API key in minutes: rules, baselines that learn each key's habits, queries for your SIEM.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
 
 
 def _version(value: bool) -> None:
@@ -41,7 +44,6 @@ def _version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Say the version.")
@@ -50,17 +52,24 @@ def _root(
     del version  # its callback answered
 
 
-def _register() -> None:
-    if app.registered_commands:
-        return
-    from keytrip.cli import baseline, content, data, deploy, new
+def application(first: str = "") -> typer.Typer:
+    """Return the application.
 
-    content.register(app)
-    new.register(app)
-    data.register(app)
-    app.add_typer(baseline.app, name="baseline", rich_help_panel="Data")
-    deploy.register(app)
+    Args:
+        first: A command; only the module that has it is then loaded. With anything else all commands are there.
+    """
+    app = typer.Typer(
+        name="keytrip",
+        help=_ABOUT,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings=_SETTINGS,
+    )
+    app.callback()(_root)
+    for module in [name for name, commands in _MODULES.items() if first in commands] or _MODULES:
+        import_module(f"keytrip.cli.{module}").register(app)
     _examples_last(app)
+    return app
 
 
 def _examples_last(group: typer.Typer) -> None:
@@ -78,7 +87,6 @@ def _examples_last(group: typer.Typer) -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code."""
     open_streams()
-    _register()
     verbose = "--verbose" in arguments or "-v" in arguments
     try:
         return _invoke(arguments)
@@ -95,7 +103,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _invoke(arguments: Sequence[str]) -> int:
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(application(arguments[0] if arguments else ""))
     try:
         code = command.main(list(arguments), prog_name="keytrip", standalone_mode=False)
     except _TYPED_WRONGLY as error:

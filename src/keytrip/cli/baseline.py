@@ -28,6 +28,11 @@ Moved = Annotated[float, typer.Option("--max-moved", help="Share of kept keys wh
 Snapshot = Annotated[int | None, typer.Option("--snapshot", help="Which snapshot; the active one if left out.")]
 
 
+def register(parent: typer.Typer) -> None:
+    """Add the group of commands to the application."""
+    parent.add_typer(app, name="baseline", rich_help_panel="Data")
+
+
 @app.command()
 def build(
     paths: opt.Paths,

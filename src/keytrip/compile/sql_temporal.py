@@ -61,7 +61,7 @@ def _events(dialect: Dialect, plan: Plan, write: Writer, keys: str) -> str:
     return f"""kt_base {kept} (
 {found}
 ), kt_rarest as (
-  select case least({', '.join(counts)}) {rarest} end as kt_rule
+  select case least({", ".join(counts)}) {rarest} end as kt_rule
   from kt_base
 ), kt_near as (
   select distinct {keys}unnest([{beside}]) as kt_bucket
