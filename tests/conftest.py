@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
+
+# No test is timed: what an example takes is the machine's affair.
+settings.register_profile("keytrip", deadline=None)
+settings.load_profile("keytrip")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

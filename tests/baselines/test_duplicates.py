@@ -102,7 +102,7 @@ contents = st.lists(rows | unclear, max_size=4)
 steps = st.lists(st.dictionaries(st.sampled_from("pqrs"), contents, min_size=1, max_size=3), min_size=1, max_size=5)
 
 
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 @given(steps, st.sampled_from([1, 2**20]))
 def test_any_history_of_builds(history: list[dict[str, list[Record]]], chunk_bytes: int) -> None:
     """After any series of builds over files that come, change, empty and are copied, the tables are the files'."""

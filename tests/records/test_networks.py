@@ -15,7 +15,7 @@ from keytrip.records.addresses import normal_address
 if TYPE_CHECKING:
     from records.conftest import Ask
 
-_SETTINGS = settings(deadline=None, max_examples=40)
+_SETTINGS = settings(max_examples=40)
 _V4 = st.integers(0, 2**32 - 1).map(lambda n: str(IPv4Address(n)))
 # groups of zero are frequent, so that `::` comes at every place
 _V6 = st.lists(st.one_of(st.just(0), st.integers(0, 0xFFFF)), min_size=8, max_size=8)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 if TYPE_CHECKING:
     from records.conftest import Ask
 
-_SETTINGS = settings(deadline=None, max_examples=40)
+_SETTINGS = settings(max_examples=40)
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 

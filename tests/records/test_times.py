@@ -13,7 +13,7 @@ from records.naive import END, EPOCH, naive_time
 if TYPE_CHECKING:
     from records.conftest import Ask
 
-_SETTINGS = settings(deadline=None, max_examples=40)
+_SETTINGS = settings(max_examples=40)
 _MOMENTS = st.datetimes(datetime(1969, 12, 30), datetime(2262, 1, 3))  # noqa: DTZ001 - naive UTC
 _FRACTIONS = st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=24).map(lambda digits: "." + digits))
 _ZONES = st.one_of(

@@ -148,7 +148,7 @@ NODES = st.recursive(
 )  # fmt: skip
 
 
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 @given(node=NODES)
 def test_any_yaml_is_read_or_refused(node: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file's documents are those of PyYAML, or there is one error that names the file."""
