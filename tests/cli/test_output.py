@@ -290,12 +290,12 @@ def test_a_bar_appears_on_a_terminal_once_the_work_takes_long(monkeypatch: pytes
     started = []
     monkeypatch.setattr("rich.progress.Progress.start", lambda _: started.append(1))
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
-    monkeypatch.setattr("keytrip.cli.reading._PATIENCE", 60.0)
+    monkeypatch.setattr("keytrip.cli.progress._PATIENCE", 60.0)
     with progress(10, quiet=False) as tick:
         tick(5)
     assert started == []
 
-    monkeypatch.setattr("keytrip.cli.reading._PATIENCE", -1.0)
+    monkeypatch.setattr("keytrip.cli.progress._PATIENCE", -1.0)
     with progress(10, quiet=False) as tick:
         tick(5)
         tick(5)

@@ -117,10 +117,12 @@ def fresh(month: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def ready(fresh: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same folder with a store of three snapshots, and a second store."""
+    """The same folder with a store of three snapshots, a second store, what two of them were applied to, and a plan."""
     folder = copied(fresh, tmp_path_factory.mktemp("ready") / "here")
     for build in ("access.log.ndjson", "logs --end 2026-11-17", "logs --end 2026-11-18"):
         assert run(f"keytrip baseline build {build} --quiet", folder) == 0
+        assert run("keytrip apply csv --url export/", folder) == 0
+    assert run("keytrip plan csv --url export/ --out plan.json", folder) == 0
     shutil.copytree(folder / ".keytrip", folder / "team-store")
     return folder
 

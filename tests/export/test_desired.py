@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -111,7 +112,7 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path = tmp_path / "key_models.parquet"
     path.write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="cannot be read"):
-        parquet_table("key_models", load_jobs()["key_models"], path)
+        parquet_table("key_models", load_jobs()["key_models"], path, duckdb.connect())
 
 
 KEYS = st.tuples(*[st.none() | st.text(max_size=3) | st.sampled_from(["None", "\x1f", "a\x1f", "\x1fa"])] * 2)

@@ -30,7 +30,8 @@ _MODULES: Mapping[str, tuple[str, ...]] = {
     "new": ("new",),
     "data": ("read", "hunt", "demo"),
     "baseline": ("baseline",),
-    "deploy": ("apply",),
+    "deploy": ("plan", "apply"),
+    "deployed": ("drift", "rollback", "destroy", "doctor"),
 }
 _INTERRUPTED = 130
 _BROKEN = 1

@@ -6,13 +6,13 @@ import os
 import shutil
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from keytrip.cli.output import harmless, note
+from keytrip.cli.progress import work_bar
 from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.sources import source_named
 from keytrip.sources.base import Source
@@ -21,8 +21,6 @@ from keytrip.sources.files import InputFile, input_files
 from keytrip.sources.read import Report, write_rejects
 from keytrip.sources.recognise import recognise
 from keytrip.sources.streams import spool
-
-_PATIENCE = 1.0
 
 
 @dataclass(frozen=True)
@@ -102,27 +100,8 @@ def _files(paths: Sequence[str], out: Path | None, *, quiet: bool) -> list[Input
 @contextmanager
 def progress(total: int, *, quiet: bool) -> Iterator[Callable[[int], None]]:
     """Yield a callable that takes bytes done; a bar appears on a terminal once the work takes over a second."""
-    if quiet or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    bar = Progress(console=Console(stderr=True), transient=True, disable=False)
-    task = bar.add_task("reading", total=total)
-    began, shown = time.monotonic(), False
-
-    def tick(done: int) -> None:
-        nonlocal shown
-        bar.advance(task, done)
-        if not shown and time.monotonic() - began > _PATIENCE:
-            bar.start()
-            shown = True
-
-    try:
-        yield tick
-    finally:
-        bar.stop()
+    with work_bar("reading", quiet=quiet, total=total) as bar:
+        yield bar.step
 
 
 def report_rejects(report: Report, path: Path, *, quiet: bool) -> str | None:

@@ -66,6 +66,11 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     snapshot = active_snapshot(request.store)
     tables = snapshot_tables(request.store, snapshot, request.packs)
     base = {"snapshot": snapshot.number, "window": snapshot.manifest["window"], "version": __version__}
+    if manifest.transport == "files":
+        from keytrip.export.files.items import file_items
+
+        kept = tables if manifest.tables else []
+        return Desired(file_items(manifest, request, base, kept), tuple(kept), {}, snapshot.number)
     there = {table.name for table in tables}
     rules = [_with_tables(rule, there) for rule in _scheduled(manifest, request)]
     context = {**base, "options": dict(request.options)}

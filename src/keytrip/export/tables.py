@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -17,6 +19,9 @@ from keytrip.export.layout import SEPARATOR, lookup_name
 from keytrip.export.model import Row, Table
 from keytrip.records.sql import quote_name, quote_text
 
+if TYPE_CHECKING:
+    import duckdb
+
 _BATCH = 5_000
 # Of a table that is read: what a batch and Parquet's own buffers need, whatever the table's size.
 _MEMORY = "128MB"
@@ -28,21 +33,26 @@ def snapshot_tables(store: Store, snapshot: Snapshot, packs: tuple[Path, ...] = 
     Raises:
         DataError: A table cannot be read.
     """
-    found = []
-    for name, job in sorted(load_jobs(packs).items()):
-        path = table_path(store, snapshot.number, name)
-        if path.is_file():
-            found.append(parquet_table(name, job, path))
-    return found
+    jobs = ((name, job, table_path(store, snapshot.number, name)) for name, job in sorted(load_jobs(packs).items()))
+    with _connected() as con:
+        return [parquet_table(name, job, path, con) for name, job, path in jobs if path.is_file()]
 
 
-def parquet_table(name: str, job: Job, path: Path) -> Table:
+def parquet_table(name: str, job: Job, path: Path, con: duckdb.DuckDBPyConnection) -> Table:
     """Return a baseline table that lies in a Parquet file, sorted by its key as snapshots are.
+
+    Args:
+        name: The job's.
+        job: It.
+        path: The file.
+        con: Reads it now; whoever reads the rows later opens another.
 
     Raises:
         DataError: It cannot be read.
     """
-    return table_of(lookup_name(name), job.table_key, job.columns, lambda: _rows(path, job.columns))
+    count, digest = digest_of_rows(_read(con, path, job.columns))
+    columns = dict(job.columns)
+    return Table(lookup_name(name), tuple(job.table_key), columns, count, digest, lambda: _rows(path, columns))
 
 
 def table_of(name: str, key: tuple[str, ...], columns: Mapping[str, str], rows: Callable[[], Iterable[Row]]) -> Table:
@@ -81,19 +91,30 @@ def row_identity(key: tuple[str, ...], row: Row) -> str:
     return hashlib.sha256(whole).hexdigest()[:32]
 
 
-def _rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+@contextmanager
+def _connected() -> Iterator[duckdb.DuckDBPyConnection]:
     import duckdb
 
-    names = tuple(columns)
     con = duckdb.connect(config={"memory_limit": _MEMORY, "threads": 1})
     try:
-        listed = ", ".join(map(quote_name, names))
-        con.execute(f"select {listed} from read_parquet({quote_text(str(path))})")
+        yield con
+    finally:
+        con.close()
+
+
+def _rows(path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    with _connected() as con:
+        yield from _read(con, path, columns)
+
+
+def _read(con: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str]) -> Iterator[Row]:
+    import duckdb
+
+    try:
+        con.execute(f"select {', '.join(map(quote_name, columns))} from read_parquet({quote_text(str(path))})")
         while batch := con.fetchmany(_BATCH):
             for values in batch:
-                yield dict(zip(names, values, strict=True))
+                yield dict(zip(columns, values, strict=True))
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise DataError(f"cannot be read ({first})", place=Place(str(path)), hint="build a new snapshot") from error
-    finally:
-        con.close()
