@@ -63,6 +63,24 @@ MANIFESTS = {
     "no template": (MANIFEST.replace("README.md.j2", "OTHER.md.j2"), 7, "no template 'OTHER.md.j2'"),
     "a path above": (MANIFEST.replace("path: README.md", "path: ../README.md"), 7, "writes to '../README.md'"),
     "no YAML": ("name: [\n", 2, "is no YAML"),
+    "no item template": (f"{MANIFEST}items:\n  - {{kind: x, for: once, name: \"'a'\", template: no.j2}}\n", 9, "no.j2"),
+    "no expression": (
+        f"{MANIFEST}items:\n  - {{kind: x, for: once, name: 'a +', template: README.md.j2}}\n",
+        9,
+        "no expression",
+    ),
+    "no condition": (
+        f"{MANIFEST}items:\n  - {{kind: x, for: rule, name: a, template: README.md.j2, when: '('}}\n",
+        9,
+        "no expression",
+    ),
+    "for nobody": (
+        f"{MANIFEST}items:\n  - {{kind: x, for: all, name: a, template: README.md.j2}}\n",
+        9,
+        "`items.0.for`",
+    ),
+    "a number as an option": (f"{MANIFEST}options: {{port: 8089}}\n", 8, "`options.port`"),
+    "an unknown credential": (f"{MANIFEST}credential: password\n", 8, "`credential`"),
 }
 
 

@@ -42,7 +42,8 @@ def drift(
 ) -> int:
     """Show what someone changed there since the last apply.
 
-    With who and when, where the destination knows. Rows are compared where the store still has the snapshot that was applied. Exits 1 if something drifted.
+    With who and when, where the destination knows. Rows are compared where the store still has the snapshot that was
+    applied. Exits 1 if something drifted.
 
     \b
     Examples:
@@ -96,7 +97,8 @@ def rollback(
 ) -> int:
     """Put the deployment before the last one back.
 
-    Its rules, and its tables as they were. After an apply that was cut off, that is the last one that was finished. A second rollback undoes the first.
+    Its rules, and its tables as they were. After an apply that was cut off, that is the last one that was finished. A
+    second rollback undoes the first.
 
     \b
     Examples:
