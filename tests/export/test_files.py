@@ -200,6 +200,7 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
 HOSTILE = [
     "", "null", "NULL", '"', '""', ",", "a,b", "\n", "\r\n", "'", "\\", "=1+1", "@x", "$t$", "`m`", "[|x]", "{{ 1 }}",
     "<b>", "\x1b[2J", "\u202e", "\ufeff", "\U0001f600", "\x7f", "\t", " a ", "#c", "-", "1e5", "0042", "x" * 1_000_000,
+    '"' * 1_000_000,
 ]  # fmt: skip
 
 

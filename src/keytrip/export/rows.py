@@ -1,11 +1,11 @@
-"""Which rows of a table changed: two lists of (identity, digest), merged. A million rows take well under 300 MB."""
+"""Which rows of a table changed: the destination's as a sorted list of bytes, ours looked up in it one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from bisect import bisect_left
 from dataclasses import dataclass
 
-from keytrip.export.model import RowChange, Table, Transport
+from keytrip.export.model import Row, RowChange, Table, Transport
 
 _ID, _DIGEST = 16, 16
 # A change of more than this share of the rows is written whole: it is no less work, and `put` is held in memory.
@@ -21,9 +21,14 @@ class RowCounts:
     changed: int
     removed: int
 
+    @property
+    def total(self) -> int:
+        """Rows that differ."""
+        return self.added + self.changed + self.removed
+
     def __bool__(self) -> bool:
         """Whether there is any."""
-        return bool(self.added or self.changed or self.removed)
+        return self.total > 0
 
 
 def row_change(table: Table, generation: int, transport: Transport) -> tuple[RowCounts, RowChange | None]:
@@ -34,55 +39,36 @@ def row_change(table: Table, generation: int, transport: Transport) -> tuple[Row
     Raises:
         SystemRefusedError: The destination does not give its rows.
     """
-    there = _sorted(transport.row_digests(table, generation))
-    here = _sorted((transport.row_id(table, row), transport.row_digest(table, row)) for row in table.rows())
-    added, changed, gone = _merged(here, there)
-    counts = RowCounts(len(added), len(changed), len(gone))
-    if sum((counts.added, counts.changed, counts.removed)) > max(_FEW, table.count // _SHARE):
+    there = sorted(_entry(identity, digest) for identity, digest in transport.row_digests(table, generation))
+    seen = bytearray(len(there))
+    most = max(_FEW, table.count // _SHARE)
+    put: list[tuple[str, Row]] = []
+    added = changed = 0
+    for row in table.rows():
+        identity = transport.row_id(table, row)
+        entry = _entry(identity, transport.row_digest(table, row))
+        place = _place(there, entry)
+        known = place is not None
+        if place is not None:
+            seen[place] = 1
+            if there[place] == entry:
+                continue
+        added, changed = added + (not known), changed + known
+        if len(put) <= most:
+            put.append((identity, row))
+    counts = RowCounts(added, changed, seen.count(0))
+    if counts.total > most:
         return counts, None
-    wanted = added | changed
-    put = tuple(
-        (identity, row)
-        for identity, row in ((transport.row_id(table, row), row) for row in table.rows())
-        if _packed(identity, _ID) in wanted
-    )
-    return counts, RowChange(put, tuple(sorted(part.hex() for part in gone)), counts.added, counts.changed)
+    gone = tuple(entry[:_ID].hex() for entry, known in zip(there, seen, strict=True) if not known)
+    return counts, RowChange(tuple(put), gone, added, changed)
 
 
-def _packed(text: str, size: int) -> bytes:
-    """Return the first bytes of a hexadecimal text."""
-    return bytes.fromhex(text[: 2 * size])
+def _entry(identity: str, digest: str) -> bytes:
+    """Return the first bytes of two hexadecimal texts: a table's worth of them has to lie in memory."""
+    return bytes.fromhex(identity[: 2 * _ID] + digest[: 2 * _DIGEST])
 
 
-def _sorted(pairs: Iterable[tuple[str, str]]) -> list[bytes]:
-    return sorted(_packed(identity, _ID) + _packed(digest, _DIGEST) for identity, digest in pairs)
-
-
-def _merged(here: list[bytes], there: list[bytes]) -> tuple[set[bytes], set[bytes], set[bytes]]:
-    """Return the identities that are only here, in both with another digest, and only there."""
-    added: set[bytes] = set()
-    changed: set[bytes] = set()
-    gone: set[bytes] = set()
-    for ours, theirs in _pairs(iter(here), iter(there)):
-        if theirs is None and ours is not None:
-            added.add(ours[:_ID])
-        elif ours is None and theirs is not None:
-            gone.add(theirs[:_ID])
-        elif ours is not None and ours != theirs:
-            changed.add(ours[:_ID])
-    return added, changed, gone
-
-
-def _pairs(here: Iterator[bytes], there: Iterator[bytes]) -> Iterator[tuple[bytes | None, bytes | None]]:
-    """Yield entries of two sorted lists side by side, those of one identity together."""
-    ours, theirs = next(here, None), next(there, None)
-    while ours is not None or theirs is not None:
-        if theirs is None or (ours is not None and ours[:_ID] < theirs[:_ID]):
-            yield ours, None
-            ours = next(here, None)
-        elif ours is None or theirs[:_ID] < ours[:_ID]:
-            yield None, theirs
-            theirs = next(there, None)
-        else:
-            yield ours, theirs
-            ours, theirs = next(here, None), next(there, None)
+def _place(there: list[bytes], entry: bytes) -> int | None:
+    """Return where a sorted list has the entry's identity."""
+    place = bisect_left(there, entry[:_ID])
+    return place if place < len(there) and there[place].startswith(entry[:_ID]) else None

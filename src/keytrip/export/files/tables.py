@@ -11,9 +11,9 @@ from keytrip.export.model import Progress, Row, Table
 from keytrip.records.sql import quote_name, quote_text
 
 _BATCH = 5_000
-_MEMORY = "256MB"
-# A cell of a megabyte, all of it quotes and four bytes a character, is one line.
-_LONGEST_LINE = 16 << 20
+_MEMORY = "128MB"
+# A text of a megabyte that is all quotes is twice as long in its cell. DuckDB's own buffer would be many such lines.
+_LONGEST_LINE, _BUFFER = 4 << 20, 16 << 20
 
 
 def write_table(table: Table, path: Path, form: str, progress: Progress) -> int:
@@ -104,7 +104,8 @@ def _relation(path: Path, form: str, columns: Mapping[str, str]) -> str:
     if form == "csv":
         return (
             f"read_csv({text}, header = true, auto_detect = false, delim = ',', quote = '\"', escape = '\"', "
-            f"nullstr = '', allow_quoted_nulls = false, max_line_size = {_LONGEST_LINE}, columns = {{{typed}}})"
+            f"nullstr = '', allow_quoted_nulls = false, max_line_size = {_LONGEST_LINE}, "
+            f"buffer_size = {_BUFFER}, columns = {{{typed}}})"
         )
     if form == "ndjson":
         return f"read_json({text}, format = 'newline_delimited', columns = {{{typed}}})"
