@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -408,11 +410,9 @@ def test_a_lock_that_shows_no_life_is_taken_over() -> None:
 
 def test_a_dead_process_of_this_machine_is_passed_over_at_once() -> None:
     """Nobody waits for a process that is no more."""
-    child = os.fork()
-    if child == 0:
-        os._exit(0)
-    os.waitpid(child, 0)
-    server = Memory(holder=Holder("t", whoami(), child, 3))
+    child = subprocess.Popen([sys.executable, "-c", ""])
+    child.wait()
+    server = Memory(holder=Holder("t", whoami(), child.pid, 3))
     apply(server, ONE)
     holds(server, ONE)
     server.holder = Holder("t", whoami(), os.getpid(), 3)
