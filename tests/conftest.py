@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
+from demo.month import Month
 from hypothesis import settings
+
+from keytrip.demo.traffic import write_logs
 
 # No test is timed: what an example takes is the machine's affair.
 settings.register_profile("keytrip", deadline=None)
@@ -23,6 +26,13 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KEYTRIP_CACHE", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def month(tmp_path_factory: pytest.TempPathFactory) -> Month:
+    """The demo's month; tests that ask for it are of the xdist group `month`, since it takes seconds to make."""
+    folder = tmp_path_factory.mktemp("month") / "logs"
+    return Month(folder, write_logs(folder))
 
 
 @pytest.fixture

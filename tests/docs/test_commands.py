@@ -17,15 +17,16 @@ from pathlib import Path
 
 import pytest
 import typer
+from demo.month import Month
 
 from keytrip.cli.app import application
 from keytrip.cli.app import run as keytrip
-from keytrip.demo.traffic import LAST_DAY, write_logs
+from keytrip.demo.traffic import LAST_DAY
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("**/*.md"))]
 # One worker runs these tests, so that the month of logs is made once.
-pytestmark = pytest.mark.xdist_group("docs")
+pytestmark = pytest.mark.xdist_group("month")
 _BLOCK = re.compile(r"^```(?:console|sh|bash|shell)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 # What only a shell understands, outside quotes.
 _SHELL = re.compile(r"^(?:[^'\"]|'[^']*'|\"[^\"]*\")*?[|<>*$&;]")
@@ -87,19 +88,11 @@ EXAMPLES = dict(examples())
 
 
 @pytest.fixture(scope="session")
-def month(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The demo's month of logs."""
-    folder = tmp_path_factory.mktemp("month") / "logs"
-    write_logs(folder)
-    return folder
-
-
-@pytest.fixture(scope="session")
-def fresh(month: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fresh(month: Month, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with what the documents speak of, and no store yet."""
     folder = tmp_path_factory.mktemp("fresh")
-    shutil.copytree(month, folder / "logs", copy_function=os.link)
-    shutil.copy(month / f"litellm-{LAST_DAY}.ndjson", folder / "today.ndjson")
+    shutil.copytree(month.folder, folder / "logs", copy_function=os.link)
+    shutil.copy(month.folder / f"litellm-{LAST_DAY}.ndjson", folder / "today.ndjson")
     days = range(1, 20)
     records = ({"timestamp": f"2026-11-{day:02}T09:00:00Z", "key_id": "key_abc", "model": "m"} for day in days)
     (folder / "access.log.ndjson").write_text(
