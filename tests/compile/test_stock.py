@@ -6,6 +6,8 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from copy import deepcopy
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,7 @@ from sigma.pipelines.splunk import splunk_cim_data_model, splunk_windows_pipelin
 from keytrip.compile.pipelines import canonical_pipeline
 from keytrip.compile.stock import STOCK
 from keytrip.compile.targets import TARGETS
+from keytrip.rules.load import LOADER
 
 OURS = sorted(target for target in TARGETS if f"keytrip_{target}" in STOCK)
 PIPELINES: dict[str, list[Callable[[], Any]]] = {
@@ -68,10 +71,15 @@ def stock(target: str) -> Any:
     return getattr(import_module(module), name)
 
 
+@cache
+def _documents(text: str) -> list[dict[str, Any]]:
+    return list(yaml.load_all(text, Loader=LOADER))
+
+
 def outcome(backend: Any, text: str, form: str | None, method: str | None = None) -> object:
     """Return what a backend makes of a rule: its output, or the name of its error."""
     try:
-        return backend.convert(SigmaCollection.from_yaml(text), form, method)
+        return backend.convert(SigmaCollection.from_dicts(deepcopy(_documents(text))), form, method)
     except (SigmaError, NotImplementedError, KeyError, AttributeError, TypeError) as error:
         return type(error).__name__
 
