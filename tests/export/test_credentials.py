@@ -133,6 +133,7 @@ REFUSED = {
     "a user or a password": Given(url=f"https://anna:{SECRET}@siem"),
     "after its path": Given(url=f"{HTTPS}?token={SECRET}"),
     "plain HTTP": Given(url="http://siem"),
+    "--proxy holds": Given(url=HTTPS, proxy=f"http://anna:{SECRET}@proxy"),
     "there is no file": Given(url=HTTPS, ca_file=Path("nothing.pem")),
     "no NAME=VALUE": Given(url=HTTPS, options=["app"]),
     "did you mean app": Given(url=HTTPS, options=["aps=x"]),

@@ -235,6 +235,21 @@ def test_rollback_puts_rules_and_rows_back() -> None:
     assert read_plan(server, ONE).empty
 
 
+def test_a_kept_table_comes_back_with_its_columns() -> None:
+    """What a record said of a table that nobody wants is what the next record says."""
+    server = Memory()
+    apply(server, ONE)
+    apply(server, Desired(()))
+    assert list(server.records) == [1]  # nothing goes and nothing comes
+    apply(server, Desired((rule("z"),)))
+    assert server.records[2].tables == server.records[1].tables
+    assert server.records[2].tables[0].columns == COLUMNS
+    apply(server, Desired(()), prune=True)
+    assert server.aliases == {}
+    roll_back(server)
+    holds(server, Desired((rule("a"), rule("z")), ONE.tables))
+
+
 def test_rollback_says_when_rows_are_gone() -> None:
     """Without its generation a table cannot be put back, and nothing is changed then."""
     server = Memory()

@@ -13,12 +13,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from keytrip.errors import DataError, SystemRefusedError
-from keytrip.export.desired import Desired
+from keytrip.baselines.store import Store
+from keytrip.errors import ContentError, DataError, SystemRefusedError
+from keytrip.export.desired import Desired, Request
 from keytrip.export.drift import drift
 from keytrip.export.engine import apply, destroy, read_plan, roll_back
+from keytrip.export.files.folder import checked_file, checked_path
+from keytrip.export.files.items import file_items
 from keytrip.export.files.tables import read_table, write_table
 from keytrip.export.files.transport import FileTransport
+from keytrip.export.manifest import Manifest
 from keytrip.export.model import Holder, Item, Table, Transport
 from keytrip.export.tables import table_of
 
@@ -246,3 +250,24 @@ def test_records_that_no_rollback_needs_go(tmp_path: Path) -> None:
     records = there.state / "deployments"
     assert sorted(path.name for path in records.iterdir()) == ["4.json", "5.json"]
     assert json.loads((records / "5.json").read_text(encoding="utf-8"))["state"] == "done"
+
+
+@pytest.mark.parametrize("name", ["../x", "/x", "a/../../x", ".keytrip/lock.json", "", "x" * 300, "a\0b", "..\\x"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(name: str) -> None:
+    """A pack's rule or template names a file below the folder, and nothing of keytrip's own."""
+    with pytest.raises(ContentError):
+        checked_path(name)
+    with pytest.raises(ContentError):
+        checked_file(name)
+    with pytest.raises(ContentError):
+        checked_file("a/b")
+
+
+def test_a_faulty_text_template_is_told(tmp_path: Path) -> None:
+    """A template that names what is not there is named with its file."""
+    (tmp_path / "t.j2").write_text("{{ nothing }}", encoding="utf-8")
+    members = {"name": "here", "about": "x", "transport": "files", "folder": tmp_path}
+    manifest = Manifest.model_validate({**members, "templates": [{"template": "t.j2", "path": "t.md"}]})
+    with pytest.raises(ContentError, match="'nothing' is undefined") as told:
+        list(file_items(manifest, Request(Store(tmp_path)), {}, []))
+    assert told.value.place.path == str(tmp_path / "t.j2")

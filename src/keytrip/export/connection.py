@@ -77,6 +77,9 @@ def connection_to(manifest: Manifest, given: Given, environment: Mapping[str, st
             raise UsageError(f"{manifest.name}: into which folder?", hint=f"say --url FOLDER, or set {prefix}_URL")
         return Connection(url, options=options)
     _checked_url(url, prefix, insecure=given.insecure)
+    if given.proxy and "@" in given.proxy:
+        problem = "--proxy holds a user or a password, which every process of this machine can read"
+        raise UsageError(problem, hint=f"set {prefix}_PROXY")
     files = {name: _file(environment.get(f"{prefix}_{name}"), f"{prefix}_{name}") for name in _FILES}
     return Connection(
         url=url.rstrip("/"),

@@ -188,7 +188,12 @@ def _numbers(plan: Plan, live: Live) -> dict[str, int]:
 
 def _record(run: _Run, numbers: dict[str, int]) -> Deployment:
     records = run.live.deployments
-    tables = tuple(_generation(change, numbers[change.name]) for change in run.plan.tables if change.name in numbers)
+    known = {one.table: one for record in reversed(records) for one in record.tables}
+    tables = tuple(
+        _generation(change, numbers[change.name], known.get(change.name))
+        for change in run.plan.tables
+        if change.name in numbers
+    )
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     number = 1 + max((one.number for one in records), default=0)
     written = {(change.kind, change.name): change.item for change in run.plan.items if change.item is not None}
@@ -196,10 +201,13 @@ def _record(run: _Run, numbers: dict[str, int]) -> Deployment:
     return Deployment(number, "applying", now, whoami(), __version__, items, tables, run.snapshot)
 
 
-def _generation(change: TableChange, number: int) -> Generation:
+def _generation(change: TableChange, number: int, known: Generation | None) -> Generation:
+    """Return what the record says of a table; of one that is only kept, what it said before."""
     table, live = change.table, change.live
     if table is not None:
         return Generation(table.name, number, table.count, table.digest, table.key, dict(table.columns))
+    if known is not None and known.number == number:
+        return known
     return live or Generation(change.name, number, 0, "")
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keytrip.compile.cached import compile_cached
 from keytrip.compile.targets import Compiled
 from keytrip.errors import ContentError, Place
+from keytrip.export.files.folder import checked_file, checked_path
 from keytrip.export.manifest import Manifest
 from keytrip.export.model import Item, Table
 from keytrip.rules.load import alerting, load_rules
@@ -47,7 +48,7 @@ def _compiled(manifest: Manifest, request: Request) -> list[Compiled]:
 
 
 def _rule(one: Compiled) -> Item:
-    return Item("rule", f"rules/{one.target}/{one.file}", {"text": one.text}, one.rule_id)
+    return Item("rule", f"rules/{one.target}/{checked_file(one.file)}", {"text": one.text}, one.rule_id)
 
 
 def _list(target: str, results: Sequence[Compiled]) -> Item:
@@ -75,10 +76,7 @@ def _texts(manifest: Manifest, context: Mapping[str, Any]) -> Iterator[Item]:
         keep_trailing_newline=True,
     )
     for template in manifest.templates:
-        path = PurePosixPath(template.path)
-        if path.is_absolute() or ".." in path.parts or path.parts[:1] == (".keytrip",):
-            place = Place(str(manifest.folder / "manifest.yml"))
-            raise ContentError(f"writes to {template.path!r}", place=place, hint="a path below the folder")
+        path = PurePosixPath(checked_path(template.path))
         try:
             text = environment.get_template(template.template).render(context)
         except TemplateError as error:
