@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from keytrip.baselines.store import Store
-from keytrip.errors import ContentError, DataError, SystemRefusedError
+from keytrip.errors import ContentError, DataError, SystemRefusedError, UsageError
 from keytrip.export.desired import Desired, Request
 from keytrip.export.drift import drift
 from keytrip.export.engine import apply, destroy, read_plan, roll_back
@@ -138,6 +138,15 @@ def test_others_files_are_never_touched(tmp_path: Path) -> None:
     apply(FileTransport(tmp_path), ONE)
     destroy(FileTransport(tmp_path))
     assert seen(tmp_path) == {"tables/mine.csv": "mine"}
+
+
+@pytest.mark.parametrize("name", ["snapshots", "segments", "index.parquet"])
+def test_a_store_of_baselines_is_never_touched(name: str, tmp_path: Path) -> None:
+    """A folder whose hidden folder is a store is no destination, also if it was one: nothing is removed there."""
+    apply(FileTransport(tmp_path), ONE)
+    (tmp_path / ".keytrip" / name).mkdir()
+    with pytest.raises(UsageError, match="holds a store of baselines"):
+        FileTransport(tmp_path)
 
 
 def test_an_edited_file_is_drift_and_is_put_right(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from keytrip.baselines.store import replace_file, write_json
-from keytrip.errors import SystemRefusedError
+from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.files.items import table_path
 from keytrip.export.files.tables import read_table, write_table
 from keytrip.export.model import (
@@ -54,6 +54,13 @@ class FileTransport:
     root: Path
     form: str = "csv"
     kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+
+    def __post_init__(self) -> None:
+        """Refuse a folder whose hidden folder is a store of baselines: `destroy` must never come near one."""
+        if any((self.state / name).exists() for name in ("snapshots", "segments", "index.parquet")):
+            raise UsageError(
+                f"{self.root} holds a store of baselines", hint="name a folder of its own, such as export/"
+            )
 
     @property
     def state(self) -> Path:
