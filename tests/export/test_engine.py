@@ -82,6 +82,19 @@ def test_a_second_plan_is_empty() -> None:
     assert server.reads == reads  # no row was asked for: the record says which generation has which digest
 
 
+def test_a_lost_record_is_written_anew() -> None:
+    """Without a record everything is compared, found as it should be, and recorded; nothing is sent again."""
+    server = Memory()
+    apply(server, ONE)
+    server.records.clear()
+    sent = server.sent
+    assert apply(server, ONE).empty
+    assert server.sent == sent
+    assert server.records[1].state == "done"
+    assert server.records[1].tables[0].number == 1
+    holds(server, ONE)
+
+
 def test_a_change_is_planned_field_by_field_and_row_by_row() -> None:
     """Only what is ours is compared: the user's own fields stay, and the version rises by one."""
     server = Memory()
