@@ -74,6 +74,11 @@ MANIFESTS = {
         9,
         "no expression",
     ),
+    "items of a folder": (
+        f"{MANIFEST}items:\n  - {{kind: x, for: once, name: '1', template: README.md.j2}}\n",
+        8,
+        "the transport files writes no items; write `templates`",
+    ),
     "for nobody": (
         f"{MANIFEST}items:\n  - {{kind: x, for: all, name: a, template: README.md.j2}}\n",
         9,

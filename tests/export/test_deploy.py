@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import pytest
 
 from keytrip.baselines.store import Store
 from keytrip.cli import app
+from keytrip.export.files.transport import FileTransport
+from keytrip.export.locking import whoami
+from keytrip.export.model import Holder
 
 RULE = ("--rule", "key_new_network", "--rule", "key_never_seen")
 
@@ -139,6 +143,20 @@ def test_a_rollback_or_drift_of_nothing_is_told(typed: Typed) -> None:
     assert "no deployment before" in typed.err
     typed("drift csv", code=1)
     assert "nothing was applied there" in typed.err
+
+
+def test_of_two_applies_one_says_who_holds_the_folder(typed: Typed) -> None:
+    """The second one ends with 3 and the holder's name, or goes on once the first is done."""
+    there = FileTransport(Path("export"))
+    first = Holder("t", whoami(), os.getpid(), 0)
+    assert there.lock(first) is None
+    typed("apply csv", *RULE, "--wait", "0.1", code=3)
+    assert f"waiting for {whoami()} (process {os.getpid()})" in typed.err
+    assert f"keytrip: held by {whoami()} (process {os.getpid()})" in typed.err
+    assert not Path("export/README.md").exists()
+    there.unlock(first)
+    typed("apply csv", *RULE)
+    assert Path("export/README.md").exists()
 
 
 def test_rows_are_counted_where_the_snapshot_is_gone(typed: Typed, tmp_path: Path) -> None:

@@ -56,6 +56,8 @@ def _faults(subject: Subject) -> Iterator[Problem]:
     for number, template in enumerate(data.get("templates") or ()):
         yield from _path(subject, number, template["path"])
         yield from _template(subject, "templates", number, template["template"])
+    if data["transport"] == "files" and data.get("items"):
+        yield subject.problem("the transport files writes no items", "items", hint="write `templates`")
     for number, item in enumerate(data.get("items") or ()):
         yield from _template(subject, "items", number, item["template"])
         yield from _expression(subject, number, "name", item["name"])
