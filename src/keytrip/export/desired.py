@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from keytrip import __version__
 from keytrip.baselines.snapshots import active_snapshot
 from keytrip.baselines.store import Store
-from keytrip.compile.scheduled import Scheduled, scheduled_for
 from keytrip.errors import ContentError, Place
 from keytrip.export.manifest import ItemTemplate, Manifest
 from keytrip.export.model import Item, Table
 from keytrip.export.tables import snapshot_tables
 from keytrip.rules.load import alerting, load_rules
 from keytrip.rules.selection import Selection, choose
+
+if TYPE_CHECKING:
+    from keytrip.compile.scheduled import Scheduled
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,9 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
 
 
 def _scheduled(manifest: Manifest, request: Request) -> list[Scheduled]:
+    # the compiler, with pySigma below it, is not for destinations of another kind
+    from keytrip.compile.scheduled import scheduled_for
+
     documents = load_rules(request.packs, request.variables)
     chosen = choose(alerting(documents), request.selection)
     return scheduled_for(manifest.targets, chosen, documents, request.packs) if manifest.targets else []
@@ -92,7 +97,7 @@ def _with_tables(rule: Scheduled, there: set[str]) -> Scheduled:
     lacking = [name for name in rule.facts.get("tables", ()) if lookup_name(name) not in there]
     if not lacking:
         return rule
-    return Scheduled(rule.rule, rule.rule_id, {}, f"the snapshot has no table {lacking[0]}; build a new one")
+    return replace(rule, facts={}, reason=f"the snapshot has no table {lacking[0]}; build a new one")
 
 
 def items_of(
