@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stubs.memory import CrashError, Memory, crash_at
 
-from keytrip.errors import DataError, SystemRefusedError
+from keytrip.errors import ContentError, DataError, SystemRefusedError
 from keytrip.export.desired import Desired
 from keytrip.export.drift import drift
 from keytrip.export.engine import apply, destroy, read_plan, roll_back
@@ -137,6 +137,12 @@ def test_what_is_not_ours_is_refused_by_name() -> None:
     destroy(server)
     assert server.items == {("rule", "z"): {"query": "theirs"}}
     assert (server.rows, server.aliases, server.records, server.holder) == ({}, {}, {}, None)
+
+
+def test_a_kind_that_the_destination_has_not_is_told() -> None:
+    """A manifest that names it is wrong, and the words say which kinds there are."""
+    with pytest.raises(ContentError, match="no items of kind 'dashboard'; one of: macro, rule"):
+        read_plan(Memory(), Desired((Item("dashboard", "a", {}),)))
 
 
 def test_a_renamed_rule_keeps_what_the_user_set() -> None:

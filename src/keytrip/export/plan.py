@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from keytrip.errors import SystemRefusedError
+from keytrip.errors import ContentError, SystemRefusedError
 from keytrip.export.desired import Desired
 from keytrip.export.model import (
     Action,
@@ -135,12 +135,20 @@ def plan_for(desired: Desired, live: Live, kinds: Mapping[str, Kind], differ: Di
         prune: Whether items and tables of ours go that are not wanted any more.
 
     Raises:
+        ContentError: The transport has no items of a kind that the manifest names.
         SystemRefusedError: Something that is not ours has a name that we want.
     """
+    _refuse_unknown(desired, kinds)
     _refuse_foreign(desired, live)
     items = tuple(_items(desired, live, kinds, prune=prune))
     tables = tuple(_tables(desired, live, differ, prune=prune))
     return Plan(items, tables, desired.refused, desired.snapshot, world_of(desired, live, kinds), wanted_of(desired))
+
+
+def _refuse_unknown(desired: Desired, kinds: Mapping[str, Kind]) -> None:
+    unknown = next((item.kind for item in desired.items if item.kind not in kinds), None)
+    if unknown is not None:
+        raise ContentError(f"this destination has no items of kind {unknown!r}", hint=f"one of: {', '.join(kinds)}")
 
 
 def _refuse_foreign(desired: Desired, live: Live) -> None:
