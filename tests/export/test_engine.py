@@ -269,6 +269,19 @@ def test_a_kept_table_comes_back_with_its_columns() -> None:
     holds(server, Desired((rule("a"), rule("z")), ONE.tables))
 
 
+def test_a_rule_that_a_rollback_makes_anew_is_as_it_was() -> None:
+    """What the user had set by the last apply that knew the rule comes back with it, and its version does not fall."""
+    server = Memory()
+    apply(server, ONE)
+    server.items["rule", "b"] |= {"enabled": True, "exceptions": ["x"]}
+    apply(server, Desired((*ONE.items[:2], rule("b", "q2")), ONE.tables))
+    apply(server, Desired((*ONE.items[:2], rule("b", "q2"), rule("c")), ONE.tables))
+    apply(server, Desired((rule("c"),), ONE.tables), prune=True)
+    roll_back(server)
+    body = server.items["rule", "b"]
+    assert (body["query"], body["enabled"], body["exceptions"], body["version"]) == ("q2", True, ["x"], 2)
+
+
 def test_rollback_says_when_rows_are_gone() -> None:
     """Without its generation a table cannot be put back, and nothing is changed then."""
     server = Memory()

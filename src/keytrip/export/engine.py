@@ -6,7 +6,7 @@ deletes, record `done`, old generations away. Nobody who reads meanwhile finds a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -14,7 +14,7 @@ from keytrip import __version__
 from keytrip.errors import DataError, SystemRefusedError
 from keytrip.export.desired import Desired
 from keytrip.export.locking import Lock, held, whoami
-from keytrip.export.model import Deployment, Generation, Item, Live, RowChange, Table, Transport
+from keytrip.export.model import Deployment, Generation, Item, Kind, Live, RowChange, Table, Transport
 from keytrip.export.plan import ItemChange, Plan, TableChange, last_done, plan_for
 from keytrip.export.rows import RowCounts, row_change
 
@@ -196,9 +196,19 @@ def _record(run: _Run, numbers: dict[str, int]) -> Deployment:
     )
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     number = 1 + max((one.number for one in records), default=0)
-    written = {(change.kind, change.name): change.item for change in run.plan.items if change.item is not None}
-    items = tuple(written.get((item.kind, item.name)) or item for item in run.items)
+    changes = {(change.kind, change.name): change for change in run.plan.items}
+    items = tuple(_recorded(item, changes.get((item.kind, item.name)), run.transport.kinds) for item in run.items)
     return Deployment(number, "applying", now, whoami(), __version__, items, tables, run.snapshot)
+
+
+def _recorded(item: Item, change: ItemChange | None, kinds: Mapping[str, Kind]) -> Item:
+    """Return an item as it is written: with what users set, for a rollback that makes it anew."""
+    if change is None or change.live is None:
+        return change.item if change is not None and change.item is not None else item
+    kind, live = kinds[item.kind], change.live.body
+    written = change.item or item
+    names = kind.kept if change.item is not None or kind.version is None else {*kind.kept, kind.version}
+    return replace(written, body={**written.body, **{name: live[name] for name in names if name in live}})
 
 
 def _generation(change: TableChange, number: int, known: Generation | None) -> Generation:
