@@ -20,6 +20,7 @@ _NAME = re.compile(r"\w+")
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Values of one document. The largest rule of ours has under a thousand; a few lines of nested aliases make billions.
 LARGEST = 100_000
+DEEPEST = 100
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,9 @@ def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
         ContentError: As `read_documents`.
     """
     try:
-        loader = LOADER(path.read_text(encoding="utf-8-sig"))
-        return list(_read(loader, path))
+        text = path.read_text(encoding="utf-8-sig")
+        # without an anchor nothing is shared: no alias can make a circle, or values without end
+        return list(_read(LOADER(text), path, shared="&" in text))
     except UnicodeDecodeError as error:
         raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
     except yaml.YAMLError as error:
@@ -101,12 +103,12 @@ def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
         raise ContentError(f"is no YAML: {problem}", place=Place(str(path), line), hint=_yaml_hint(problem)) from error
 
 
-def _read(loader: Any, path: Path) -> Iterator[tuple[Document, yaml.Node]]:
+def _read(loader: Any, path: Path, *, shared: bool) -> Iterator[tuple[Document, yaml.Node]]:
     while loader.check_node():
         node = loader.get_node()
         place = Place(str(path), node.start_mark.line + 1)
-        value = _value(node, path)
-        if _size(node, {}) > LARGEST:
+        value = _value(node, path, shared=shared)
+        if shared and _size(node, {}) > LARGEST:
             problem = f"has more than {LARGEST:,} values once its aliases are followed"
             raise ContentError(problem, place=place, hint="write the values out, or fewer aliases (*name) of aliases")
         if not isinstance(value, dict):
@@ -129,16 +131,18 @@ def _yaml_hint(problem: str) -> str:
     return "indent with spaces, not with tabs" if tab else "look there for a stray or missing character"
 
 
-def _value(node: yaml.Node, path: Path) -> Any:
-    """Return what a document holds.
+def _value(node: yaml.Node, path: Path, *, shared: bool) -> Any:
+    """Return what a document holds; `shared` if an anchor may be in it.
 
     Raises:
         ContentError: A scalar looks like a number or a date and is none.
     """
     line = node.start_mark.line + 1
     try:
-        if _holds_itself(node, frozenset(), set()):
+        if shared and _holds_itself(node, frozenset(), set()):
             raise ContentError("is no rule: an anchor holds itself", place=Place(str(path), line))
+        if not shared and _deep(node):
+            raise RecursionError
         return yaml.constructor.SafeConstructor().construct_document(node)
     except RecursionError as error:
         raise ContentError("is no rule: nested too deeply", place=Place(str(path), line)) from error
@@ -172,6 +176,16 @@ def _holds_itself(node: yaml.Node, above: frozenset[int], done: set[int]) -> boo
     found = any(_holds_itself(part, above | {id(node)}, done) for part in _parts(node))
     done.add(id(node))
     return found
+
+
+def _deep(node: yaml.Node) -> bool:
+    """Whether a tree has more levels than what reads it further on could go down."""
+    level = [node]
+    for _ in range(DEEPEST):
+        level = [part for parent in level for part in _parts(parent)]
+        if not level:
+            return False
+    return True
 
 
 def _scalars(node: yaml.Node) -> Iterator[yaml.ScalarNode]:
