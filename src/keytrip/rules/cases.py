@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, ValidationError
 
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import vocabulary
@@ -22,7 +22,7 @@ def _plain(row: Any) -> Any:
 
 # A member of an event that is no field: which records it is one of, where a rule reads several.
 CATEGORY = "category"
-Row = Annotated[Mapping[str, str | StrictInt | float | None], BeforeValidator(_plain)]
+Row = Annotated[Mapping[str, str | StrictInt | StrictFloat | None], BeforeValidator(_plain)]
 
 
 class Case(BaseModel):

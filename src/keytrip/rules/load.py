@@ -21,6 +21,7 @@ LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Values of one document. The largest rule of ours has under a thousand; a few lines of nested aliases make billions.
 LARGEST = 100_000
 DEEPEST = 100
+_TOO_DEEP = "is no rule: nested too deeply"
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ def _read(loader: Any, path: Path, *, shared: bool) -> Iterator[tuple[Document, 
     while loader.check_node():
         node = loader.get_node()
         place = Place(str(path), node.start_mark.line + 1)
+        if not shared and _deep(node):
+            raise ContentError(_TOO_DEEP, place=place)
         value = _value(node, path, shared=shared)
         if shared and _size(node, {}) > LARGEST:
             problem = f"has more than {LARGEST:,} values once its aliases are followed"
@@ -141,11 +144,9 @@ def _value(node: yaml.Node, path: Path, *, shared: bool) -> Any:
     try:
         if shared and _holds_itself(node, frozenset(), set()):
             raise ContentError("is no rule: an anchor holds itself", place=Place(str(path), line))
-        if not shared and _deep(node):
-            raise RecursionError
         return yaml.constructor.SafeConstructor().construct_document(node)
     except RecursionError as error:
-        raise ContentError("is no rule: nested too deeply", place=Place(str(path), line)) from error
+        raise ContentError(_TOO_DEEP, place=Place(str(path), line)) from error
     except _NO_VALUE as error:
         faulty = next((scalar for scalar in _scalars(node) if not _sound(scalar)), node)
         problem = f"is no YAML: {str(faulty.value)[:60]!r} is no {faulty.tag.rpartition(':')[2]}"
