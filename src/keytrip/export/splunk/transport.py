@@ -1,0 +1,245 @@
+"""Splunk as a destination: KV store collections in generations, lookup definitions that lead to them, and items."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from keytrip.errors import SystemRefusedError
+from keytrip.export.model import (
+    Deployment,
+    Generation,
+    Holder,
+    Item,
+    Kind,
+    Live,
+    LiveItem,
+    Progress,
+    Row,
+    RowChange,
+    Table,
+)
+from keytrip.export.splunk import kv, objects, records
+from keytrip.export.splunk.client import Client, SplunkRefusedError
+from keytrip.export.splunk.kinds import kinds_for
+from keytrip.export.splunk.rows import collection_settings, documents, row_digest, row_document
+from keytrip.export.tables import row_identity
+
+_COLLECTION = re.compile(r"(keytrip_.+)_g([1-9][0-9]*)")
+
+
+def collection_name(table: str, number: int) -> str:
+    """Return the collection of a table's generation."""
+    return f"{table}_g{number}"
+
+
+class SplunkTransport:
+    """Reads and writes one app of one Splunk (`keytrip.export.model.Transport`)."""
+
+    def __init__(self, client: Client, options: Mapping[str, str]) -> None:
+        self.kinds: Mapping[str, Kind] = kinds_for(enterprise_security=is_on(options.get("enterprise_security", "")))
+        self._client = client
+        self._access = {
+            "sharing": options.get("sharing") or "app",
+            "perms.read": options.get("read_roles") or "*",
+            "perms.write": options.get("write_roles") or "admin",
+        }
+        self._copies = is_on(options.get("copy_inside", "true"))
+        self._limits: kv.Limits | None = None
+        self._written: dict[tuple[str, str], Item] = {}
+
+    def read(self, items: Iterable[tuple[str, str]], tables: Iterable[str]) -> Live:
+        """Return what is there."""
+        client, wanted = self._client, set(items)
+        for kind, name in wanted:
+            objects.check_name(kind, name)
+        collections = kv.list_collections(client)
+        known = records.COLLECTION in collections
+        deployments = records.read_deployments(client) if known else ()
+        generations = dict(filter(None, map(_generation, collections)))
+        whole = records.read_generations(client) if known else {}
+        self._written = {(i.kind, i.name): i for d in deployments[:1] for i in d.items}
+        lookups = objects.list_lookups(client)
+        live = _live_tables(lookups, generations, whole)
+        theirs = [name for name in tables if name in lookups and name not in live]
+        strangers = {("table", n): LiveItem("table", n, {"collection": lookups[n]}, ours=False) for n in theirs}
+        return Live(
+            items={**dict(self._items(wanted)), **strangers},
+            tables=live,
+            generations=frozenset(generations.values()),
+            deployments=deployments,
+        )
+
+    def _items(self, wanted: set[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], LiveItem]]:
+        for kind in self.kinds:
+            for live in objects.list_objects(self._client, kind):
+                identity = (kind, live.name)
+                if live.ours or identity in wanted:
+                    yield identity, live
+
+    def create(self, item: Item) -> None:
+        """Make an item."""
+        objects.create_object(self._client, item, self._access)
+
+    def update(self, item: Item, live: LiveItem) -> None:
+        """Write the fields of `item`; those that are the user's only where the user left them as we wrote them."""
+        now = objects.find_object(self._client, item.kind, item.name)
+        if now is None or now.lock != live.lock:
+            hint = "make the plan anew"
+            raise SystemRefusedError(f"{item.name}: someone changed it since it was read", hint=hint)
+        normal, kept = self.kinds[item.kind].normal, self.kinds[item.kind].kept
+        before = self._written.get((item.kind, item.name))
+        theirs = {name for name in kept if before is None or _edited(name, normal(before.body), normal(now.body))}
+        objects.write_object(
+            self._client, item.kind, item.name, {n: v for n, v in item.body.items() if n not in theirs}
+        )
+
+    def delete(self, live: LiveItem) -> None:
+        """Remove an item of ours."""
+        objects.delete_object(self._client, live.kind, live.name)
+
+    def row_id(self, table: Table, row: Row) -> str:
+        """Return a row's `_key`."""
+        return row_identity(table.key, row)
+
+    def row_digests(self, table: Table, generation: int) -> Iterator[tuple[str, str]]:
+        """Yield (`_key`, digest) of every row of a generation."""
+        for page in kv.pages(self._client, collection_name(table.name, generation)):
+            for document in page:
+                yield document["_key"], row_digest(document)
+
+    def row_digest(self, table: Table, row: Row) -> str:
+        """Return the digest of a row as the KV store will hold it."""
+        return row_digest(row_document(table, row))
+
+    def stage(self, table: Table, number: int, progress: Progress) -> int:
+        """Write a generation whole; return how many rows are in it."""
+        name = self._empty(table, number)
+        self._save(name, (text for _, text in documents(table)), progress)
+        return self._counted(table, number)
+
+    def copy(self, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int | None:
+        """Copy a generation by a search, then send what differs from the rows that are wanted.
+
+        A search turns numbers into text and back, perhaps with fewer digits, and may be cut short. So every row of the
+        copy is read and compared; a row that suffered is sent.
+        """
+        del change  # what differs is found by reading the copy
+        if not self._copies:
+            return None
+        name = self._empty(table, number)
+        if not self._search_copy(table, source, number):
+            return None
+        missing = {row_identity(table.key, row): self.row_digest(table, row) for row in table.rows()}
+        surplus = []
+        for key, digest in self.row_digests(table, number):
+            if missing.get(key) == digest:
+                del missing[key]
+            elif key not in missing:
+                surplus.append(key)
+        self._save(name, (text for document, text in documents(table) if document["_key"] in missing), progress)
+        kv.delete_keys(self._client, name, surplus)
+        return self._counted(table, number)
+
+    def _search_copy(self, table: Table, source: int, number: int) -> bool:
+        """Copy by a search, over lookup definitions of the two collections; whether it could be."""
+        ends = [collection_name(table.name, n) for n in (source, number)]
+        try:
+            for end in ends:
+                objects.write_lookup(self._client, end, table, end, self._access)
+            search = f"| inputlookup {ends[0]} | outputlookup key_field=_key {ends[1]}"
+            form = {"search": search, "exec_mode": "oneshot", "count": "0"}
+            reply = self._client.post("search", "jobs", form=form)
+        except SplunkRefusedError as error:
+            if error.status in {400, 403, 404}:
+                return False
+            raise
+        finally:
+            for end in ends:
+                objects.drop_lookup(self._client, end)
+        return not any(m.get("type") in {"ERROR", "FATAL"} for m in reply.get("messages", ()))
+
+    def _empty(self, table: Table, number: int) -> str:
+        name = collection_name(table.name, number)
+        records.ensure_records(self._client)
+        records.forget_generation(self._client, table.name, number)
+        kv.make_collection(self._client, name, collection_settings(table))
+        return name
+
+    def _save(self, name: str, texts: Iterable[bytes], progress: Progress) -> None:
+        if self._limits is None:
+            self._limits = kv.read_limits(self._client)
+        self._limits = kv.save_all(self._client, name, texts, self._limits, progress)
+
+    def _counted(self, table: Table, number: int) -> int:
+        count = kv.count_all(self._client, collection_name(table.name, number))
+        if count == table.count:
+            generation = Generation(table.name, number, count, table.digest)
+            records.remember_generation(self._client, generation)
+        return count
+
+    def switch(self, generations: Sequence[tuple[Table, int]]) -> None:
+        """Let each lookup lead to a generation: one request a lookup, so each at once."""
+        for table, number in generations:
+            name = collection_name(table.name, number)
+            objects.write_lookup(self._client, table.name, table, name, self._access)
+
+    def drop(self, table: str, number: int) -> None:
+        """Remove a generation."""
+        records.forget_generation(self._client, table, number)
+        kv.drop_collection(self._client, collection_name(table, number))
+
+    def forget(self, table: str) -> None:
+        """Remove a lookup definition."""
+        objects.drop_lookup(self._client, table)
+
+    def save(self, deployment: Deployment) -> None:
+        """Write a deployment record."""
+        records.ensure_records(self._client)
+        records.save_deployment(self._client, deployment)
+        self._written = {(item.kind, item.name): item for item in deployment.items}
+
+    def wipe(self) -> None:
+        """Remove the records and the lock."""
+        records.wipe_records(self._client)
+
+    def lock(self, holder: Holder, dead: Holder | None = None) -> Holder | None:
+        """Take the lock; return who holds it instead."""
+        return records.take_lock(self._client, holder, dead)
+
+    def beat(self, holder: Holder) -> bool:
+        """Write the holder's beat."""
+        return records.beat_lock(self._client, holder)
+
+    def unlock(self, holder: Holder) -> None:
+        """Let go of the lock."""
+        records.release_lock(self._client, holder)
+
+
+def is_on(text: str) -> bool:
+    """Whether an option says yes."""
+    return text.lower() in {"1", "true", "yes", "on"}
+
+
+def _edited(name: str, written: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
+    return bool(written.get(name) != now.get(name))
+
+
+def _generation(collection: str) -> tuple[str, tuple[str, int]] | None:
+    match = _COLLECTION.fullmatch(collection)
+    return (collection, (match[1], int(match[2]))) if match else None
+
+
+def _live_tables(
+    lookups: Mapping[str, str],
+    generations: Mapping[str, tuple[str, int]],
+    whole: Mapping[tuple[str, int], Generation],
+) -> dict[str, Generation]:
+    """Return the generation that each lookup of ours leads to."""
+    found = {}
+    for name, collection in lookups.items():
+        generation = generations.get(collection)
+        if generation is not None and generation[0] == name:
+            found[name] = whole.get(generation, Generation(*generation, 0, ""))
+    return found
