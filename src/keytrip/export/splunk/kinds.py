@@ -40,6 +40,7 @@ _SECURITY_FIELDS = (
     "action.notable.param.rule_description",
     "action.notable.param.security_domain",
     "action.notable.param.severity",
+    "action.notable.param.nes_fields",
     "action.notable.param.drilldown_searches",
     "action.risk.param._risk",
     "action.risk.param._risk_message",
