@@ -280,6 +280,7 @@ class SplunkStub:
             self._needs("rest_properties_get")
             return _content("kvstore", {k: str(v) for k, v in vars(self.limits).items()}, request)
         if path in {("search", "v2", "parser"), ("search", "parser")} and request.method == "POST":
+            self._needs("search")
             check_search(arguments["q"], set(self._visible("macros", app)))
             return _json({"commands": []})
         if path in {("search", "jobs"), ("search", "v2", "jobs")} and request.method == "POST":

@@ -32,7 +32,7 @@ def table(values: Sequence[Mapping[str, Any]], name: str = "keytrip_key_models")
 def search(name: str = "keytrip - key_unknown_model - Rule", **changes: Any) -> Item:
     """Return a saved search as the exporter's template makes it."""
     body = {
-        "search": 'index=keytrip sourcetype="keytrip:usage"\n| `key_unknown_model_filter`',
+        "search": 'index=keytrip sourcetype="keytrip:usage"\n| stats count by key_id',
         "description": "A key used a model it never used.",
         "disabled": "1",
         "enableSched": "1",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from stubs.https import Answer
+from stubs.splunk import User
 
 from keytrip.errors import SystemRefusedError
 from keytrip.export.model import Item, LiveItem
@@ -164,3 +166,29 @@ def test_line_ends_and_key_order_are_no_change() -> None:
     two = search(search="a\n| b\n", action__notable__param__drilldown_searches='[{"b":2,"a":1}]').body
     assert normal(one) == normal(two)
     assert normal(search(action__correlationsearch__annotations="no JSON").body)
+
+
+def test_a_search_that_splunk_cannot_parse_is_refused(start: Start) -> None:
+    """Splunk would store it. With the macro that it names it is fine; so it is where no parser may be asked."""
+    stub = start()
+    transport = transport_of(stub)
+    bad = search(search="index=keytrip\n| `key_unknown_model_filter`")
+    with pytest.raises(SystemRefusedError, match="cannot parse it: .*cannot be found"):
+        transport.create(bad)
+    transport.create(macro())
+    transport.create(bad)
+    live = transport.read([], []).items["saved_search", bad.name]
+    with pytest.raises(SystemRefusedError, match="Unbalanced"):
+        transport.update(search(search='index="keytrip'), live)
+    allowed = start(user=User("engineer", "token", capabilities=frozenset()))
+    transport_of(allowed).create(bad)
+    assert allowed.objects["searches"]
+
+
+def test_a_server_that_does_not_answer_stops_the_check_too(start: Start) -> None:
+    """Nothing is stored that could not be looked at."""
+    stub = start()
+    stub.faults.storm += [Answer(503)] * 6
+    with pytest.raises(SystemRefusedError, match="503"):
+        transport_of(stub).create(search())
+    assert not stub.objects

@@ -154,6 +154,16 @@ def test_a_generation_without_its_word_has_no_digest(start: Start) -> None:
     assert transport.read([], [NAME]).tables[NAME].digest == ""
 
 
+def test_a_table_that_someone_emptied_is_seen(start: Start) -> None:
+    """Rows are counted when the table is read, so a plan finds that some are gone."""
+    stub = start()
+    transport = transport_of(stub)
+    _put(transport, table(rows(5)))
+    stub.kv["keytrip", f"{NAME}_g1"].documents.clear()
+    now = transport.read([], [NAME]).tables[NAME]
+    assert (now.number, now.count, now.digest) == (1, 0, "")
+
+
 def test_a_copy_inside_splunk_sends_what_differs(start: Start) -> None:
     """Of 300 rows with 3 changed, 1 new and 1 gone, four are sent; the temporary definitions go again."""
     stub = start()

@@ -86,12 +86,14 @@ class Client:
     Attributes:
         app: Its name.
         repeated: Whether the last request was carried out more than once, perhaps.
+        parses: Whether this Splunk parses searches for us; set to False when it said no.
     """
 
     def __init__(self, connection: Connection, patience: Patience | None = None) -> None:
         self.app = connection.options.get("app") or "keytrip"
         self.patience = patience or Patience()
         self.repeated = False
+        self.parses = True
         self._connection = connection
         self._handler, close = handler_for(connection)
         weakref.finalize(self, close)

@@ -16,7 +16,8 @@ from keytrip.export.splunk.client import Client, SplunkRefusedError
 _CONFIG = ("storage", "collections", "config")
 _DATA = ("storage", "collections", "data")
 _MEGABYTE = 1024 * 1024
-_PAGE = 10_000
+# Of whole rows, and of keys alone: what Splunk gives at most by default.
+_PAGE, _KEYS = 10_000, 50_000
 # Keys stand in the address of the request, which servers cap at some 8,000 bytes.
 _DELETED_AT_ONCE = 50
 # A server that says 400 for another reason is not asked for ever.
@@ -145,7 +146,11 @@ def pages(client: Client, name: str, fields: str = "", where: Mapping[str, Any] 
     last = ""
     while True:
         query: dict[str, Any] = {**(where or {}), "_key": {"$gt": last}}
-        arguments = {"query": orjson.dumps(query).decode(), "sort": "_key", "limit": str(_PAGE)}
+        arguments = {
+            "query": orjson.dumps(query).decode(),
+            "sort": "_key",
+            "limit": str(_KEYS if fields == "_key" else _PAGE),
+        }
         found = client.get(*_DATA, name, query={**arguments, **({"fields": fields} if fields else {})})
         if not found:
             return

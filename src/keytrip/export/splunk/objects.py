@@ -16,7 +16,9 @@ from keytrip.export.splunk.kinds import REST_NAMES, is_ours, text_of
 PATHS = {"saved_search": ("saved", "searches"), "macro": ("configs", "conf-macros")}
 _LOOKUPS = ("data", "transforms", "lookups")
 _CONF_NAMES = {rest: conf for conf, rest in REST_NAMES.items()}
-_TAKEN, _GONE = 409, 404
+_BAD, _TAKEN, _GONE = 400, 409, 404
+# An old Splunk, or a user who may not: the search is stored without having been parsed.
+_NO_PARSER = frozenset({403, 404, 405})
 _NEVER = "1970"
 _MACRO_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}")
 # Splunk's editors take no longer name; a slash or a bracket would end a stanza's head or a path.
@@ -89,6 +91,27 @@ def create_object(client: Client, item: Item, access: Mapping[str, str]) -> None
 def write_object(client: Client, kind: str, name: str, body: Mapping[str, Any]) -> None:
     """Write fields of an object; Splunk refuses its name among them."""
     client.post(*PATHS[kind], name, form=_form(body))
+
+
+def check_search(client: Client, item: Item) -> None:
+    """Have Splunk parse a search: it stores one that it could not run.
+
+    Raises:
+        SystemRefusedError: It does not parse, or names a macro that is not there.
+    """
+    if item.kind != "saved_search" or not client.parses:
+        return
+    form = {"q": f"search {text_of(item.body.get('search'))}", "parse_only": "true", "enable_lookups": "false"}
+    try:
+        client.post("search", "v2", "parser", form=form)
+    except SplunkRefusedError as error:
+        if error.status in _NO_PARSER:
+            client.parses = False
+        elif error.status == _BAD:
+            hint = "mend the rule, or the macros that its search names"
+            raise SystemRefusedError(f"{item.name}: Splunk cannot parse it: {error.text}", hint=hint) from error
+        else:
+            raise
 
 
 def delete_object(client: Client, kind: str, name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from keytrip.errors import SystemRefusedError
@@ -61,7 +62,7 @@ class SplunkTransport:
         whole = records.read_generations(client) if known else {}
         self._written = {(i.kind, i.name): i for d in deployments[:1] for i in d.items}
         lookups = objects.list_lookups(client)
-        live = _live_tables(lookups, generations, whole)
+        live = {name: self._seen(one) for name, one in _live_tables(lookups, generations, whole).items()}
         theirs = [name for name in tables if name in lookups and name not in live]
         strangers = {("table", n): LiveItem("table", n, {"collection": lookups[n]}, ours=False) for n in theirs}
         return Live(
@@ -71,6 +72,12 @@ class SplunkTransport:
             deployments=deployments,
         )
 
+    def _seen(self, generation: Generation) -> Generation:
+        """Return a live generation with the rows that are there now, so that a table which someone emptied is seen."""
+        count = kv.count_all(self._client, collection_name(generation.table, generation.number))
+        digest = generation.digest if count == generation.count else ""
+        return replace(generation, count=count, digest=digest)
+
     def _items(self, wanted: set[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], LiveItem]]:
         for kind in self.kinds:
             for live in objects.list_objects(self._client, kind):
@@ -79,7 +86,8 @@ class SplunkTransport:
                     yield identity, live
 
     def create(self, item: Item) -> None:
-        """Make an item."""
+        """Make an item; a search that Splunk cannot parse is refused before."""
+        objects.check_search(self._client, item)
         objects.create_object(self._client, item, self._access)
 
     def update(self, item: Item, live: LiveItem) -> None:
@@ -88,6 +96,7 @@ class SplunkTransport:
         if now is None or now.lock != live.lock:
             hint = "make the plan anew"
             raise SystemRefusedError(f"{item.name}: someone changed it since it was read", hint=hint)
+        objects.check_search(self._client, item)
         normal, kept = self.kinds[item.kind].normal, self.kinds[item.kind].kept
         before = self._written.get((item.kind, item.name))
         theirs = {name for name in kept if before is None or _edited(name, normal(before.body), normal(now.body))}
