@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from keytrip.errors import SystemRefusedError, UsageError
-from keytrip.export.splunk.wire import DROPPED, handler_for
+from keytrip.export.splunk.wire import DROPPED, Handler, handler_for
 
 if TYPE_CHECKING:
     from keytrip.export.connection import Connection
@@ -81,7 +81,7 @@ class Reply:
 
 
 class Client:
-    """One app of one Splunk.
+    """One app of one Splunk; `handler` carries out the requests, and is ours unless a test has its own.
 
     Attributes:
         app: Its name.
@@ -89,14 +89,18 @@ class Client:
         parses: Whether this Splunk parses searches for us; set to False when it said no.
     """
 
-    def __init__(self, connection: Connection, patience: Patience | None = None) -> None:
+    def __init__(
+        self, connection: Connection, patience: Patience | None = None, handler: Handler | None = None
+    ) -> None:
         self.app = connection.options.get("app") or "keytrip"
         self.patience = patience or Patience()
         self.repeated = False
         self.parses = True
         self._connection = connection
-        self._handler, close = handler_for(connection)
-        weakref.finalize(self, close)
+        if handler is None:
+            handler, close = handler_for(connection)
+            weakref.finalize(self, close)
+        self._handler = handler
         self._context = _context(connection, connection.credential, self.app, self._handler)
 
     def get(self, *path: str, app: str | None = None, query: Mapping[str, str] | None = None) -> Any:

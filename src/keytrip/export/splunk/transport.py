@@ -204,8 +204,11 @@ class SplunkTransport:
         objects.drop_lookup(self._client, table)
 
     def save(self, deployment: Deployment) -> None:
-        """Write a deployment record."""
+        """Write a deployment record; with a finished one go the definitions that a copy which was killed left."""
         records.ensure_records(self._client)
+        if deployment.state == "done":
+            for name in filter(_COLLECTION.fullmatch, objects.list_lookups(self._client)):
+                objects.drop_lookup(self._client, name)
         records.save_deployment(self._client, deployment)
         self._written = {(item.kind, item.name): item for item in deployment.items}
 
