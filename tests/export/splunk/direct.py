@@ -1,4 +1,4 @@
-"""Requests straight into the stub, without a socket: hundreds of whole applies in a second, each killed somewhere else."""
+"""Requests straight into the stub, without a socket: hundreds of whole applies, each killed somewhere else."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What goes wrong during an apply to Splunk, against the stub of splunkd: kills, storms, cuts, expired tokens, readers."""
+"""What goes wrong during an apply to Splunk, against the stub of splunkd: kills, storms, cuts, old tokens, readers."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_two_at_once_do_not_mix(start: Start, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(locking, "_dead", lambda _: False)
     stub = start()
     with locking.held(transport_of(stub), 0, lambda _: None):
-        with pytest.raises(SystemRefusedError, match="held by .*process"):
+        with pytest.raises(SystemRefusedError, match=r"held by .*process"):
             apply(transport_of(stub), wanted(20))
         assert list(stub.objects) == ["collections"], "the lock's"
     apply(transport_of(stub), wanted(20))
@@ -205,13 +205,14 @@ from pathlib import Path
 url, ca, secret = sys.stdin.read().split()
 connection = Connection(url, Credential("bearer", secret=secret), ca_file=Path(ca), options={{"app": "keytrip"}})
 for text, count in (("one", 400), ("two", 900)) * 200:
-    apply(SplunkTransport(Client(connection), {{}}), Desired((macro(), search(description=text)), (table(rows(count)),)))
+    desired = Desired((macro(), search(description=text)), (table(rows(count)),))
+    apply(SplunkTransport(Client(connection), {{}}), desired)
     print(text, flush=True)
 """
 
 
 def test_processes_that_are_killed_lose_and_double_no_row(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Real processes, killed at random instants (KEYTRIP_KILLS of them): the next one goes on, a reader sees whole tables."""
+    """Real processes, killed at random (KEYTRIP_KILLS of them): the next goes on, a reader sees whole tables."""
     monkeypatch.undo()
     stub = start(limits=KvLimits(max_documents_per_batch_save=100))
     apply(transport_of(stub), wanted(400))

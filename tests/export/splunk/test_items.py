@@ -173,7 +173,7 @@ def test_a_search_that_splunk_cannot_parse_is_refused(start: Start) -> None:
     stub = start()
     transport = transport_of(stub)
     bad = search(search="index=keytrip\n| `key_unknown_model_filter`")
-    with pytest.raises(SystemRefusedError, match="cannot parse it: .*cannot be found"):
+    with pytest.raises(SystemRefusedError, match=r"cannot parse it: .*cannot be found"):
         transport.create(bad)
     transport.create(macro())
     transport.create(bad)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,10 +25,10 @@ def open_transport(connection: Connection, manifest: Manifest) -> Transport:
 def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
     """Yield whether the folder can be written, and whether a package that is there can be read."""
     from keytrip.errors import KeytripError
-    from keytrip.export.splunk_app.state import writable
 
     folder = Path(connection.url)
-    fit = writable(folder)
+    there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    fit = there.is_dir() and os.access(there, os.W_OK)
     yield Finding("folder", ok=fit, found=str(folder), hint="" if fit else "name one that you may write, with --url")
     try:
         live = open_transport(connection, manifest).read((), ())

@@ -1,24 +1,28 @@
-"""Rows of a table as lines of a CSV lookup."""
+"""Rows of a table as texts: what a CSV lookup holds."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from keytrip.errors import DataError, Place
 from keytrip.export.layout import splunk_lookup_rows
-from keytrip.export.model import Progress, Row, Table
-from keytrip.export.tables import row_identity
-
-_STEP = 1000
+from keytrip.export.model import Row, Table
 
 
-def cells(table: Table, row: Row) -> dict[str, str]:
-    """Return a row as texts: a null is an empty one, times are seconds since 1970.
+def as_texts(table: Table) -> Table:
+    """Return a table whose rows are those of its CSV lookup."""
+
+    def rows() -> Iterator[Row]:
+        return (cells(table, row) for row in table.rows())
+
+    return replace(table, columns=dict.fromkeys(table.columns, "VARCHAR"), rows=rows)
+
+
+def cells(table: Table, row: Row) -> dict[str, str | None]:
+    """Return a row as texts, times as seconds since 1970; a null stays one.
 
     Raises:
         DataError: A value is one that a CSV lookup does not hold as it is.
@@ -30,7 +34,7 @@ def cells(table: Table, row: Row) -> dict[str, str]:
             key = ", ".join(repr(row.get(column))[:80] for column in table.key)
             hint = "the destination `splunk` may hold it"
             raise DataError(f"the row of {key} holds {problem}", place=Place(rule=table.name, field=name), hint=hint)
-    return {name: _text(values[name]) if name in values else "" for name in table.columns}
+    return {name: _text(values[name]) if name in values else None for name in table.columns}
 
 
 def _text(value: Any) -> str:
@@ -48,45 +52,3 @@ def _problem(value: Any) -> str:
     if "\0" in value:
         return "a NUL"
     return "half a character (a surrogate)" if any("\ud800" <= c <= "\udfff" for c in value) else ""
-
-
-def write_csv(table: Table, path: Path, progress: Progress) -> int:
-    """Write a table's rows; return how many are in the file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    count = 0
-    with part.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(table.columns), quoting=csv.QUOTE_ALL, lineterminator="\n")
-        writer.writeheader()
-        for row in table.rows():
-            writer.writerow(cells(table, row))
-            count += 1
-            if count % _STEP == 0:
-                progress(_STEP)
-    progress(count % _STEP)
-    part.replace(path)
-    return count
-
-
-def read_csv(path: Path) -> Iterator[dict[str, str]]:
-    """Yield the rows of a file.
-
-    Raises:
-        DataError: It is none of ours any more.
-    """
-    csv.field_size_limit(2**31 - 1)
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            yield from csv.DictReader(file, strict=True)
-    except (csv.Error, UnicodeDecodeError, OSError) as error:
-        raise DataError("cannot be read", place=Place(str(path)), hint="apply again after removing it") from error
-
-
-def cells_digest(found: Mapping[str, Any]) -> str:
-    """Return the digest of a row's texts."""
-    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-
-
-def cells_identity(table: Table, found: Mapping[str, Any]) -> str:
-    """Return a row's identity: a function of the texts of its key, also where a column of an older file lacks."""
-    return row_identity(table.key, {name: found.get(name) for name in table.key})

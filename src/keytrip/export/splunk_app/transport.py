@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from keytrip import __version__
 from keytrip.errors import ContentError, Place
+from keytrip.export.files.tables import read_table
+from keytrip.export.files.transport import FileTransport
 from keytrip.export.model import (
     Deployment,
     Generation,
@@ -25,11 +27,10 @@ from keytrip.export.model import (
 from keytrip.export.splunk.kinds import is_ours, kinds_for, text_of
 from keytrip.export.splunk.objects import check_name
 from keytrip.export.splunk.transport import is_on
-from keytrip.export.splunk_app.cells import cells, cells_digest, cells_identity, read_csv, write_csv
+from keytrip.export.splunk_app.cells import as_texts, cells
 from keytrip.export.splunk_app.conf import read_conf, write_conf
 from keytrip.export.splunk_app.lint import app_problems
 from keytrip.export.splunk_app.package import Content, read_package, write_package
-from keytrip.export.splunk_app.state import State
 
 if TYPE_CHECKING:
     from keytrip.export.manifest import Manifest
@@ -41,7 +42,8 @@ _TRANSFORMS = "default/transforms.conf"
 class AppTransport:
     """Reads and writes `<folder>/<app>.tar.gz` (`keytrip.export.model.Transport`).
 
-    The package holds the live generations alone; `<folder>/<app>.state` has the older ones, the records and the lock.
+    The package holds the live generations alone. The older ones, the records and the lock are kept as those of any
+    folder are (`keytrip.export.files`).
     """
 
     def __init__(self, folder: Path, manifest: Manifest, options: Mapping[str, str]) -> None:
@@ -52,7 +54,7 @@ class AppTransport:
         self._options = options
         self._manifest = manifest
         self._folder = folder
-        self._state = State(folder / f"{self._app}.state")
+        self._files = FileTransport(folder)
         self._items: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._lookups: dict[str, dict[str, str]] = {}
 
@@ -70,22 +72,24 @@ class AppTransport:
         found = {(kind, name): body for kind, name, body in _bodies(texts)}
         self._items = dict(found)
         self._lookups = read_conf(texts.get(_TRANSFORMS, ""))
+        kept = self._files.read((), ())
         return Live(
             items={
                 (kind, name): LiveItem(kind, name, body, is_ours(kind, body)) for (kind, name), body in found.items()
             },
-            tables=self._live_tables(),
-            generations=self._state.generations(),
-            deployments=self._state.deployments(),
+            tables=self._live_tables(kept.deployments),
+            generations=kept.generations,
+            deployments=kept.deployments,
         )
 
-    def _live_tables(self) -> dict[str, Generation]:
-        whole = self._state.whole()
+    def _live_tables(self, deployments: Sequence[Deployment]) -> dict[str, Generation]:
+        """Return the generations in the package; the records say what is in them."""
+        known = {(one.table, one.number): one for record in deployments for one in record.tables}
         found = {}
         for name, settings in self._lookups.items():
             number = settings.get("filename", "").removeprefix(f"{name}_g").removesuffix(".csv")
             if number.isdecimal():
-                found[name] = whole.get((name, int(number)), Generation(name, int(number), 0, ""))
+                found[name] = known.get((name, int(number)), Generation(name, int(number), 0, ""))
         return found
 
     def create(self, item: Item) -> None:
@@ -103,30 +107,22 @@ class AppTransport:
         self._items.pop((live.kind, live.name), None)
 
     def row_id(self, table: Table, row: Row) -> str:
-        """Return a row's identity: the digest of its key as texts."""
-        return cells_identity(table, cells(table, row))
+        """Return a row's identity: a function of the texts of its key."""
+        return self._files.row_id(table, cells(table, row))
 
     def row_digests(self, table: Table, generation: int) -> Iterator[tuple[str, str]]:
         """Yield (identity, digest) of every row of a generation."""
-        path = self._state.table_file(table.name, generation)
-        for row in read_csv(path) if path.is_file() else ():
-            yield (
-                cells_identity(table, row) if set(table.key) <= set(row) else cells_digest(row)[:32],
-                cells_digest(row),
-            )
+        texts = as_texts(table)
+        for row in read_table(self._files.generation_file(table.name, generation), "csv", texts.columns):
+            yield self._files.row_id(texts, row), self._files.row_digest(texts, row)
 
     def row_digest(self, table: Table, row: Row) -> str:
         """Return the digest of a row's texts."""
-        return cells_digest(cells(table, row))
+        return self._files.row_digest(table, cells(table, row))
 
     def stage(self, table: Table, number: int, progress: Progress) -> int:
         """Write a generation's file; return how many rows are in it."""
-        path = self._state.table_file(table.name, number)
-        write_csv(table, path, progress)
-        count = sum(1 for _ in read_csv(path))
-        if count == table.count:
-            self._state.remember(Generation(table.name, number, count, table.digest))
-        return count
+        return self._files.stage(as_texts(table), number, progress)
 
     def copy(self, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int | None:
         """Return None: a file is written whole."""
@@ -137,14 +133,14 @@ class AppTransport:
         """Let each lookup lead to a generation."""
         for table, number in generations:
             self._lookups[table.name] = {
-                "filename": self._state.table_file(table.name, number).name,
+                "filename": f"{table.name}_g{number}.csv",
                 "max_matches": "1",
                 "case_sensitive_match": "true",
             }
 
     def drop(self, table: str, number: int) -> None:
         """Remove a generation's file."""
-        self._state.drop(table, number)
+        self._files.drop(table, number)
 
     def forget(self, table: str) -> None:
         """Leave a lookup out."""
@@ -158,13 +154,13 @@ class AppTransport:
         """
         if deployment.state == "done":
             self._pack(deployment)
-        self._state.save(deployment)
+        self._files.save(deployment)
 
     def _pack(self, deployment: Deployment) -> None:
         texts = {path: write_conf(self._stanzas(kind)) for kind, path in _FILES.items()}
         texts[_TRANSFORMS] = write_conf(dict(sorted(self._lookups.items())))
         texts.update(self._rendered(deployment))
-        tables = {f"lookups/{p.name}": p for p in self._live_files()}
+        tables = {f"lookups/{settings['filename']}": self._file(name) for name, settings in self._lookups.items()}
         files: dict[str, Content] = {**{path: text.encode() for path, text in texts.items()}, **tables}
         confs = {path: text for path, text in texts.items() if path.endswith(".conf")}
         problems = list(app_problems(confs, frozenset(files)))
@@ -174,8 +170,9 @@ class AppTransport:
         self._folder.mkdir(parents=True, exist_ok=True)
         write_package(self.package, self._app, files)
 
-    def _live_files(self) -> list[Path]:
-        return [self._state.folder / "tables" / settings["filename"] for settings in self._lookups.values()]
+    def _file(self, lookup: str) -> Path:
+        number = self._lookups[lookup]["filename"].removeprefix(f"{lookup}_g").removesuffix(".csv")
+        return self._files.generation_file(lookup, int(number))
 
     def _stanzas(self, kind: str) -> dict[str, dict[str, str]]:
         found = sorted((name, body) for (one, name), body in self._items.items() if one == kind)
@@ -204,19 +201,19 @@ class AppTransport:
     def wipe(self) -> None:
         """Remove the package and the state."""
         self.package.unlink(missing_ok=True)
-        self._state.wipe()
+        self._files.wipe()
 
     def lock(self, holder: Holder, dead: Holder | None = None) -> Holder | None:
         """Take the lock; return who holds it instead."""
-        return self._state.take(holder, dead)
+        return self._files.lock(holder, dead)
 
     def beat(self, holder: Holder) -> bool:
         """Write the holder's beat."""
-        return self._state.beat(holder)
+        return self._files.beat(holder)
 
     def unlock(self, holder: Holder) -> None:
         """Let go of the lock."""
-        self._state.release(holder)
+        self._files.unlock(holder)
 
 
 def _bodies(texts: Mapping[str, str]) -> Iterator[tuple[str, str, dict[str, str]]]:
