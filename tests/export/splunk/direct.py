@@ -39,7 +39,7 @@ class Wire:
         segments = tuple(unquote(part) for part in parts.path.split("/") if part)
         query = dict(parse_qsl(parts.query, keep_blank_values=True))
         headers = {name.lower(): value for name, value in message["headers"]}
-        body = message.get("body") or b""
+        body = bytes(message.get("body") or b"")
         answer = self.stub.handle(Request(message["method"], segments, query, headers, body))
         head = list(answer.headers.items())
         return {"status": answer.status, "reason": "", "headers": head, "body": BytesIO(answer.body)}

@@ -192,3 +192,16 @@ def test_a_server_that_does_not_answer_stops_the_check_too(start: Start) -> None
     with pytest.raises(SystemRefusedError, match="503"):
         transport_of(stub).create(search())
     assert not stub.objects
+
+
+def test_enterprise_security_can_come_later(start: Start) -> None:
+    """Its actions are switched on by the update that brings them, unless the user did something with them before."""
+    stub = start()
+    transport_of(stub).create(search())
+    transport_of(stub).save(deployment(1, search()))
+    held = stub.objects["searches"]["keytrip", search().name]
+    held.values |= {"action.notable": "0", "action.risk": "1"}
+    later = search(action__notable="1", action__risk="0", action__notable__param__severity="high")
+    transport = transport_of(stub, enterprise_security="true")
+    transport.update(later, transport.read([], []).items["saved_search", search().name])
+    assert (held.values["action.notable"], held.values["action.risk"]) == ("1", "1")

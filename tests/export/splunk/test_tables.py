@@ -15,7 +15,7 @@ from keytrip.export.model import RowChange, Table
 from keytrip.export.splunk.transport import SplunkTransport
 
 from .conftest import Start, transport_of
-from .made import row, rows, table
+from .made import COLUMNS, row, rows, table
 
 NAME = "keytrip_key_models"
 
@@ -264,7 +264,7 @@ class SplunkStubs:
 )
 def test_what_the_store_would_change_is_refused_by_name(start: Start, change: dict[str, Any], said: str) -> None:
     """A NUL, half a character, a number that no double holds: refused with table, key and column."""
-    made = Table("keytrip_t", ("key_id",), {}, 1, "", lambda: iter([{**row("key_1"), **change}]))
+    made = Table("keytrip_t", ("key_id",), COLUMNS, 1, "", lambda: iter([{**row("key_1"), **change}]))
     with pytest.raises(DataError, match=said) as error:
         transport_of(start()).stage(made, 1, _nothing)
     assert "keytrip_t" in str(error.value)

@@ -17,6 +17,8 @@ from keytrip.export.tables import row_identity
 _EXACT = 2**53
 _TYPES = {"VARCHAR": "string", "BIGINT": "number", "DOUBLE": "number", "TIMESTAMP": "number", "BOOLEAN": "bool"}
 _INNER = ("_key", "_user")
+# How JSON writes a NUL; a text that has a backslash and these letters looks like it, and is none.
+_NUL = rb"\u0000"
 
 
 def collection_settings(table: Table) -> dict[str, str]:
@@ -29,21 +31,27 @@ def collection_settings(table: Table) -> dict[str, str]:
     return {**fields, "accelerated_fields.key": index, "enforceTypes": "true", "replicate": "false"}
 
 
-def documents(table: Table) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield every row as a document, and as its JSON.
+def documents(table: Table) -> Iterator[tuple[str, bytes]]:
+    """Yield every row's `_key`, and its document as JSON.
 
     Raises:
         DataError: A value is one that the KV store does not hold as it is.
     """
+    numbers = [name for name, kind in table.columns.items() if _TYPES.get(kind) == "number"]
     for row in table.rows():
         document = row_document(table, row)
-        yield document, _json(table, document)
+        text = _json(document)
+        # a quick look, for a million rows; what may be wrong is looked at again, value by value
+        if text is None or _NUL in text or any(not _fits(document.get(name, 0)) for name in numbers):
+            _refuse(table, document)
+        yield document["_key"], orjson.dumps(document) if text is None else text
 
 
 def row_document(table: Table, row: Row) -> dict[str, Any]:
     """Return a row under the `_key` that its key gives it; a null is left out, times are seconds since 1970."""
-    (values,) = splunk_lookup_rows([row])
-    return {"_key": row_identity(table.key, row), **values}
+    (document,) = splunk_lookup_rows([row])
+    document["_key"] = row_identity(table.key, row)
+    return document
 
 
 def row_digest(document: Mapping[str, Any]) -> str:
@@ -56,14 +64,25 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _json(table: Table, document: Mapping[str, Any]) -> bytes:
+def _json(document: Mapping[str, Any]) -> bytes | None:
+    try:
+        return orjson.dumps(document)
+    except orjson.JSONEncodeError:
+        return None
+
+
+def _fits(value: Any) -> bool:
+    """Whether a number stays what it is in a double; neither infinities nor NaN are within the bounds."""
+    return -_EXACT <= value <= _EXACT if isinstance(value, int) else bool(value - value == 0)
+
+
+def _refuse(table: Table, document: Mapping[str, Any]) -> None:
     for name, value in document.items():
         problem = _problem(value)
         if problem:
             key = ", ".join(repr(document.get(column))[:80] for column in table.key)
             place = Place(rule=table.name, field=name)
             raise DataError(f"the row of {key} holds {problem}", place=place, hint="Splunk's KV store cannot hold it")
-    return orjson.dumps(document)
 
 
 def _problem(value: Any) -> str:

@@ -147,7 +147,7 @@ class SplunkTransport:
                 del missing[key]
             elif key not in missing:
                 surplus.append(key)
-        self._save(name, (text for document, text in documents(table) if document["_key"] in missing), progress)
+        self._save(name, (text for key, text in documents(table) if key in missing), progress)
         kv.delete_keys(self._client, name, surplus)
         return self._counted(table, number)
 
@@ -235,7 +235,8 @@ def is_on(text: str) -> bool:
 
 
 def _edited(name: str, written: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    return bool(written.get(name) != now.get(name))
+    """Whether a user set a field; one that we never wrote was not, as long as it is off or empty."""
+    return bool((written.get(name) or "0") != (now.get(name) or "0"))
 
 
 def _generation(collection: str) -> tuple[str, tuple[str, int]] | None:

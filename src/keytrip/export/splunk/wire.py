@@ -95,8 +95,7 @@ def _proxy_headers(user: str | None, password: str | None) -> dict[str, str]:
 
 def _exchange(link: HTTPConnection, target: str, message: Message) -> Message:
     headers = {"Accept": "*/*", "User-Agent": "keytrip", **dict(message["headers"])}
-    body = message.get("body") or b""
-    link.request(message["method"], target, body if isinstance(body, bytes) else body.encode(), headers)
+    link.request(message["method"], target, bytes(message.get("body") or b""), headers)
     response = link.getresponse()
     data = response.read()
     return {
