@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import secrets
+from base64 import b64encode
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from stubs.https import Answer
+from stubs.proxy import tunnelling
 from stubs.splunk import SplunkStub, User
 
 from keytrip.errors import KeytripError, SystemRefusedError, UsageError
@@ -144,6 +146,20 @@ def test_a_token_that_expires_is_read_anew_once(start: Start) -> None:
 
 def _bearer(stub: SplunkStub) -> Credential:
     return Credential("bearer", secret=stub.user.secret, again=lambda: _bearer(stub))
+
+
+def test_a_proxy_is_tunnelled_through(start: Start) -> None:
+    """TLS goes to Splunk through it, so it sees neither token nor data; its own password is sent to it alone."""
+    connection = connect(start())
+    with tunnelling() as (place, heads):
+        client = _quick(replace(connection, proxy=f"http://us%65r:w%40rd@{place}"))
+        assert _version(client) == "10.2.3"
+        assert _version(client) == "10.2.3"
+        del client
+    (head,) = heads
+    assert head.startswith("CONNECT localhost:")
+    assert f"Basic {b64encode(b'user:w@rd').decode()}" in head
+    assert connection.credential.secret not in head
 
 
 def test_a_proxy_is_asked_to_reach_splunk() -> None:
