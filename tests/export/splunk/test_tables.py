@@ -45,6 +45,9 @@ def test_a_table_arrives_whole_and_typed(start: Start) -> None:
     assert collection.accelerated == {"key": {"key_id": 1, "model": 1}}
     assert collection.fields["events"] == "number"
     assert collection.enforce
+    assert not collection.replicate
+    _put(transport_of(stub, replicate="true"), table(rows(1)), 2)
+    assert stub.kv["keytrip", f"{NAME}_g2"].replicate
 
 
 def test_the_lookup_leads_to_the_generation(start: Start) -> None:

@@ -78,7 +78,8 @@ def ensure_collection(client: Client, name: str, settings: Mapping[str, str]) ->
 
 
 def drop_collection(client: Client, name: str) -> None:
-    """Remove a collection with all that is in it."""
+    """Remove a collection and, first, all that is in it: one of the same name must not find it again."""
+    client.delete(*_DATA, name)
     client.delete(*_CONFIG, name)
 
 

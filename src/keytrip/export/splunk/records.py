@@ -73,7 +73,7 @@ def _generation_key(table: str, number: int) -> str:
 
 def read_deployments(client: Client) -> tuple[Deployment, ...]:
     """Return the newest records, down to the second one that was finished."""
-    heads = [d for page in pages(client, COLLECTION, "number,state", {"kind": "deployment"}) for d in page]
+    heads = [d for page in pages(client, COLLECTION, "_key,number,state", {"kind": "deployment"}) for d in page]
     heads.sort(key=lambda d: -int(d["number"]))
     found: list[Deployment] = []
     for head in heads:
@@ -102,9 +102,9 @@ def _sweep(client: Client, newest: Deployment) -> None:
     if newest.state != "done":
         return
     oldest = newest.number - _KEPT
-    heads = [d for page in pages(client, COLLECTION, "number,parts", {"kind": "deployment"}) for d in page]
+    heads = [d for page in pages(client, COLLECTION, "_key,number,parts", {"kind": "deployment"}) for d in page]
     wanted = {name for d in heads if int(d["number"]) > oldest for name in d["parts"]}
-    parts = {d["_key"] for page in pages(client, COLLECTION, "kind", {"kind": "part"}) for d in page}
+    parts = {d["_key"] for page in pages(client, COLLECTION, "_key,kind", {"kind": "part"}) for d in page}
     delete_keys(client, COLLECTION, [d["_key"] for d in heads if int(d["number"]) <= oldest])
     delete_keys(client, COLLECTION, sorted(parts - wanted))
 

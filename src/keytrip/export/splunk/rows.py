@@ -21,14 +21,19 @@ _INNER = ("_key", "_user")
 _NUL = rb"\u0000"
 
 
-def collection_settings(table: Table) -> dict[str, str]:
+def collection_settings(table: Table, *, replicate: bool = False) -> dict[str, str]:
     """Return what makes a table's collection: types that are enforced, and an index over its key.
 
-    An index over (a, b) serves a as well, which `requires` asks for.
+    An index over (a, b) serves a as well, which `requires` asks for. With `replicate`, indexers get the table too.
     """
     fields = {f"field.{name}": _TYPES.get(kind, "string") for name, kind in table.columns.items()}
     index = orjson.dumps(dict.fromkeys(table.key, 1)).decode()
-    return {**fields, "accelerated_fields.key": index, "enforceTypes": "true", "replicate": "false"}
+    return {
+        **fields,
+        "accelerated_fields.key": index,
+        "enforceTypes": "true",
+        "replicate": "true" if replicate else "false",
+    }
 
 
 def documents(table: Table) -> Iterator[tuple[str, bytes]]:

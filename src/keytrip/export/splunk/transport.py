@@ -47,6 +47,7 @@ class SplunkTransport:
             "perms.write": options.get("write_roles") or "admin",
         }
         self._copies = is_on(options.get("copy_inside", "true"))
+        self._replicate = is_on(options.get("replicate", ""))
         self._limits: kv.Limits | None = None
         self._written: dict[tuple[str, str], Item] = {}
 
@@ -173,7 +174,7 @@ class SplunkTransport:
         name = collection_name(table.name, number)
         records.ensure_records(self._client)
         records.forget_generation(self._client, table.name, number)
-        kv.make_collection(self._client, name, collection_settings(table))
+        kv.make_collection(self._client, name, collection_settings(table, replicate=self._replicate))
         return name
 
     def _save(self, name: str, texts: Iterable[bytes], progress: Progress) -> None:
