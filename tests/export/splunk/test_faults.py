@@ -110,6 +110,20 @@ def test_a_rollback_puts_rows_and_items_back() -> None:
     assert read_plan(transport, wanted(20)).empty
 
 
+def test_the_time_range_follows_the_rule_and_the_schedule_stays() -> None:
+    """What the user edited of the kept fields is not written over; what nobody edited is."""
+    stub = fresh()
+    apply(wired(Wire(stub)), wanted(5))
+    held = stub.objects["searches"]["keytrip", search().name].values
+    held["cron_schedule"] = "7 * * * *"
+    longer = Desired((macro(), search(description="two", dispatch__earliest_time="-9d")), wanted(5).tables)
+    apply(wired(Wire(stub)), longer)
+    assert (held["dispatch.earliest_time"], held["cron_schedule"]) == ("-9d", "7 * * * *")
+    again = Desired((macro(), search(description="three", cron_schedule="1 * * * *")), wanted(5).tables)
+    apply(wired(Wire(stub)), again)
+    assert (held["dispatch.earliest_time"], held["cron_schedule"]) == ("-88200s", "7 * * * *")
+
+
 def test_destroy_removes_ours_and_nothing_else() -> None:
     """Objects of others stay, whatever their names."""
     stub = fresh()

@@ -99,6 +99,7 @@ def test_the_users_settings_stay(start: Start) -> None:
     transport = transport_of(stub)
     transport.create(search())
     transport.save(deployment(1, search()))
+    transport.save(deployment(2, search(dispatch__earliest_time="-9h"), state="applying"))
     held = stub.objects["searches"]["keytrip", search().name]
     held.values |= {"disabled": "0", "cron_schedule": "7 * * * *", "action.email": "1", "action.email.to": "soc@x"}
     changed = search(search="index=keytrip", dispatch__earliest_time="-3h", action__keytrip__version=2)

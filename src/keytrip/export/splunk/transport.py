@@ -61,7 +61,9 @@ class SplunkTransport:
         deployments = records.read_deployments(client) if known else ()
         generations = dict(filter(None, map(_generation, collections)))
         whole = records.read_generations(client) if known else {}
-        self._written = {(i.kind, i.name): i for d in deployments[:1] for i in d.items}
+        # what an apply that was cut off meant to write says nothing of what is there
+        done = next((d for d in deployments if d.state == "done"), None)
+        self._written = {(item.kind, item.name): item for item in done.items} if done else {}
         lookups = objects.list_lookups(client)
         live = {name: self._seen(one) for name, one in _live_tables(lookups, generations, whole).items()}
         theirs = [name for name in tables if name in lookups and name not in live]
@@ -211,7 +213,6 @@ class SplunkTransport:
             for name in filter(_COLLECTION.fullmatch, objects.list_lookups(self._client)):
                 objects.drop_lookup(self._client, name)
         records.save_deployment(self._client, deployment)
-        self._written = {(item.kind, item.name): item for item in deployment.items}
 
     def wipe(self) -> None:
         """Remove the records and the lock."""
