@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from stubs.splunk_kv import RefusedError
@@ -44,6 +45,7 @@ _LOOKUP_DEFAULTS = {
     "case_sensitive_match": "1", "max_matches": "", "min_matches": "0", "default_match": "", "match_type": "",
     "max_ext_batch": "300", "disabled": "0", "type": "kvstore",
 }  # fmt: skip
+_CLOCK = count()
 _FLAGS = {"true": "1", "t": "1", "yes": "1", "1": "1", "false": "0", "f": "0", "no": "0", "0": "0"}
 _FLAG_NAMES = _BOOLEANS | {"alert.suppress", "alert.track", "case_sensitive_match"}
 
@@ -113,6 +115,9 @@ def shown(kind: str, values: Mapping[str, str]) -> dict[str, Any]:
     filled: dict[str, Any] = {**SEARCH_DEFAULTS, **values}
     for name in _BOOLEANS & set(filled):
         filled[name] = filled[name] == "1"
+    # of a scheduled search Splunk shows the next run, which is another one each time
+    if filled["is_scheduled"]:
+        filled["next_scheduled_time"] = f"2026-11-25 00:00:{next(_CLOCK):06d} UTC"
     filled["alert.severity"] = int(filled["alert.severity"])
     filled["actions"] = ",".join(
         sorted(n[7:] for n, v in values.items() if n.count(".") == 1 and n.startswith("action.") and v == "1")

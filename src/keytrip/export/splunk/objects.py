@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from keytrip.errors import SystemRefusedError
-from keytrip.export.model import Item, LiveItem, Table
+from keytrip.export.model import Item, Kind, LiveItem, Table
 from keytrip.export.splunk.client import Client, SplunkRefusedError
 from keytrip.export.splunk.kinds import REST_NAMES, is_ours, text_of
 
@@ -37,17 +37,17 @@ def check_name(kind: str, name: str) -> None:
         raise SystemRefusedError(f"{name!r} is no name of a {kind.replace('_', ' ')} in Splunk", hint=hint)
 
 
-def list_objects(client: Client, kind: str) -> Iterator[LiveItem]:
+def list_objects(client: Client, kind: Kind) -> Iterator[LiveItem]:
     """Yield every object of a kind that is in our app."""
-    for entry in client.get(*PATHS[kind], query={"count": "0"})["entry"]:
+    for entry in client.get(*PATHS[kind.name], query={"count": "0"})["entry"]:
         if entry["acl"]["app"] == client.app:
             yield _live(kind, entry)
 
 
-def find_object(client: Client, kind: str, name: str) -> LiveItem | None:
+def find_object(client: Client, kind: Kind, name: str) -> LiveItem | None:
     """Return an object of our app, or None."""
     try:
-        entry = client.get(*PATHS[kind], name)["entry"][0]
+        entry = client.get(*PATHS[kind.name], name)["entry"][0]
     except SplunkRefusedError as error:
         if error.status != _GONE:
             raise
@@ -55,21 +55,22 @@ def find_object(client: Client, kind: str, name: str) -> LiveItem | None:
     return _live(kind, entry) if entry["acl"]["app"] == client.app else None
 
 
-def _live(kind: str, entry: Mapping[str, Any]) -> LiveItem:
+def _live(kind: Kind, entry: Mapping[str, Any]) -> LiveItem:
     content = {_CONF_NAMES.get(name, name): value for name, value in entry["content"].items() if name[:4] != "eai:"}
-    text = json.dumps(content, sort_keys=True, default=str)
+    # of all that Splunk shows, such as the next run, only what somebody wrote
+    text = json.dumps(kind.normal(content), sort_keys=True)
     changed = str(entry.get("updated") or _NEVER)
     return LiveItem(
-        kind,
+        kind.name,
         entry["name"],
         content,
-        is_ours(kind, content),
+        is_ours(kind.name, content),
         {"sha256": hashlib.sha256(text.encode()).hexdigest()},
         changed_at=None if changed.startswith(_NEVER) else changed,
     )
 
 
-def create_object(client: Client, item: Item, access: Mapping[str, str]) -> None:
+def create_object(client: Client, kind: Kind, item: Item, access: Mapping[str, str]) -> None:
     """Make an object, and say who may read it in a request of its own, as Splunk wants it.
 
     Raises:
@@ -81,7 +82,7 @@ def create_object(client: Client, item: Item, access: Mapping[str, str]) -> None
     except SplunkRefusedError as error:
         if error.status != _TAKEN:
             raise
-        live = find_object(client, item.kind, item.name)
+        live = find_object(client, kind, item.name)
         if live is None or not live.ours:
             raise
         write_object(client, item.kind, item.name, item.body)

@@ -82,25 +82,26 @@ class SplunkTransport:
         return replace(generation, count=count, digest=digest)
 
     def _items(self, wanted: set[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], LiveItem]]:
-        for kind in self.kinds:
+        for name, kind in self.kinds.items():
             for live in objects.list_objects(self._client, kind):
-                identity = (kind, live.name)
+                identity = (name, live.name)
                 if live.ours or identity in wanted:
                     yield identity, live
 
     def create(self, item: Item) -> None:
         """Make an item; a search that Splunk cannot parse is refused before."""
         objects.check_search(self._client, item)
-        objects.create_object(self._client, item, self._access)
+        objects.create_object(self._client, self.kinds[item.kind], item, self._access)
 
     def update(self, item: Item, live: LiveItem) -> None:
         """Write the fields of `item`; those that are the user's only where the user left them as we wrote them."""
-        now = objects.find_object(self._client, item.kind, item.name)
+        kind = self.kinds[item.kind]
+        now = objects.find_object(self._client, kind, item.name)
         if now is None or now.lock != live.lock:
             hint = "make the plan anew"
             raise SystemRefusedError(f"{item.name}: someone changed it since it was read", hint=hint)
         objects.check_search(self._client, item)
-        normal, kept = self.kinds[item.kind].normal, self.kinds[item.kind].kept
+        normal, kept = kind.normal, kind.kept
         before = self._written.get((item.kind, item.name))
         theirs = {name for name in kept if before is None or _edited(name, normal(before.body), normal(now.body))}
         objects.write_object(
