@@ -11,6 +11,11 @@ from stubs.splunk import SplunkStub
 
 from keytrip.baselines.store import Store
 from keytrip.cli import app
+from keytrip.export.desired import Request, desired_for
+from keytrip.export.manifest import destination_named
+from keytrip.export.splunk.doctor import CAPABILITIES
+from keytrip.export.splunk_app.conf import read_conf
+from keytrip.rules.selection import Selection
 
 from .conftest import Start
 
@@ -89,3 +94,23 @@ def test_the_package_by_the_same_commands(typed: Typed, tmp_path: Path) -> None:
     typed("rollback splunk_app", *where)
     typed("destroy splunk_app", *where, "--yes")
     assert not (tmp_path / "one").exists()
+
+
+def test_a_rule_as_items(store: Store, update_golden: bool) -> None:  # noqa: FBT001 - a fixture
+    """A rule's search, its macros, and what Enterprise Security gets of it."""
+    manifest = destination_named("splunk")
+    options = {**manifest.options, "enterprise_security": "true"}
+    request = Request(store, selection=Selection(("key_new_network",), ()), options=options)
+    items = [{"kind": i.kind, "name": i.name, "body": i.body} for i in desired_for(manifest, request).items]
+    text = json.dumps(items, indent=1, sort_keys=True) + "\n"
+    golden = Path(__file__).parents[2] / "golden" / "splunk_items.json"
+    if update_golden:
+        golden.write_text(text, encoding="utf-8")
+    assert text == golden.read_text(encoding="utf-8")
+
+
+def test_the_role_has_what_doctor_asks_for() -> None:
+    """Every capability that keytrip looks for is in the role that ships, and no other."""
+    path = destination_named("splunk").folder / "authorize.conf"
+    (role,) = read_conf(path.read_text(encoding="utf-8")).values()
+    assert {name for name, value in role.items() if value == "enabled"} == set(CAPABILITIES)
