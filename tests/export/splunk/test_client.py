@@ -55,6 +55,15 @@ def test_files_that_are_no_certificates_are_named(tmp_path: Path) -> None:
         tls_context(Connection("https://localhost", ca_file=path))
 
 
+def test_a_client_certificate_is_shown(start: Start, certificates: Path) -> None:
+    """It goes into the TLS context, not into an argument that Python 3.12 no longer has; another key is refused."""
+    stub = start()
+    files = {"client_cert": certificates / "cert.pem", "client_key": certificates / "cert.key"}
+    assert _version(_quick(replace(connect(stub), **files)))
+    with pytest.raises(SystemRefusedError, match="certificate or key"):
+        tls_context(replace(connect(stub), **{**files, "client_key": certificates / "ca.key"}))
+
+
 def test_a_password_is_sent_without_a_session(start: Start) -> None:
     """Basic authentication leaves no session behind that someone could take over."""
     stub = start(user=User("engineer", "engineer:pässword", "basic"))

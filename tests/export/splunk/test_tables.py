@@ -12,6 +12,7 @@ from stubs.splunk_kv import KvLimits
 
 from keytrip.errors import DataError, SystemRefusedError
 from keytrip.export.model import RowChange, Table
+from keytrip.export.rows import row_change
 from keytrip.export.splunk.transport import SplunkTransport
 
 from .conftest import Start, transport_of
@@ -190,6 +191,25 @@ def test_a_copy_that_rounds_numbers_is_mended(start: Start) -> None:
     _put(transport, made)
     assert transport.copy(made, 2, 1, RowChange((), (), 0, 0), _nothing) == 60
     assert dict(transport.row_digests(made, 2)) == dict(transport.row_digests(made, 1))
+
+
+def test_a_copy_that_spoils_most_rows_is_none(start: Start) -> None:
+    """Of 1,200 rows nearly all were rounded: then all are sent."""
+    stub = start(digits=2)
+    transport, made = transport_of(stub), table(rows(1200))
+    _put(transport, made)
+    assert transport.copy(made, 2, 1, RowChange((), (), 0, 0), _nothing) is None
+
+
+def test_a_row_of_someone_else_is_told_and_does_not_go_along(start: Start) -> None:
+    """Under whatever key: it is one row too many, and a copy that would have it is none."""
+    stub = start()
+    transport, made = transport_of(stub), table(rows(5))
+    _put(transport, made)
+    stub.kv["keytrip", f"{NAME}_g1"].save({"_key": "by hand", "key_id": "x"})
+    counts, _ = row_change(made, 1, transport)
+    assert (counts.added, counts.changed, counts.removed) == (0, 0, 1)
+    assert transport.copy(made, 2, 1, RowChange((), (), 0, 0), _nothing) is None
 
 
 def test_where_no_search_may_copy_the_answer_is_none(start: Start) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -36,20 +36,20 @@ def collection_settings(table: Table, *, replicate: bool = False) -> dict[str, s
     }
 
 
-def documents(table: Table) -> Iterator[tuple[str, bytes]]:
-    """Yield every row's `_key`, and its document as JSON.
+def documents(table: Table, rows: Iterable[Row]) -> Iterator[bytes]:
+    """Yield rows of a table as documents, in JSON.
 
     Raises:
         DataError: A value is one that the KV store does not hold as it is.
     """
     numbers = [name for name, kind in table.columns.items() if _TYPES.get(kind) == "number"]
-    for row in table.rows():
+    for row in rows:
         document = row_document(table, row)
         text = _json(document)
         # a quick look, for a million rows; what may be wrong is looked at again, value by value
         if text is None or _NUL in text or any(not _fits(document.get(name, 0)) for name in numbers):
             _refuse(table, document)
-        yield document["_key"], orjson.dumps(document) if text is None else text
+        yield orjson.dumps(document) if text is None else text
 
 
 def row_document(table: Table, row: Row) -> dict[str, Any]:

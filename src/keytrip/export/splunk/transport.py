@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -21,12 +22,14 @@ from keytrip.export.model import (
     RowChange,
     Table,
 )
+from keytrip.export.rows import row_change
 from keytrip.export.splunk import kv, objects, records
 from keytrip.export.splunk.client import Client, SplunkRefusedError
 from keytrip.export.splunk.kinds import kinds_for
 from keytrip.export.splunk.rows import collection_settings, documents, row_digest, row_document
 from keytrip.export.tables import row_identity
 
+_OURS = re.compile(r"[0-9a-f]{32}")
 _COLLECTION = re.compile(r"(keytrip_.+)_g([1-9][0-9]*)")
 
 
@@ -120,7 +123,7 @@ class SplunkTransport:
         """Yield (`_key`, digest) of every row of a generation."""
         for page in kv.pages(self._client, collection_name(table.name, generation)):
             for document in page:
-                yield document["_key"], row_digest(document)
+                yield _identity(document["_key"]), row_digest(document)
 
     def row_digest(self, table: Table, row: Row) -> str:
         """Return the digest of a row as the KV store will hold it."""
@@ -129,31 +132,30 @@ class SplunkTransport:
     def stage(self, table: Table, number: int, progress: Progress) -> int:
         """Write a generation whole; return how many rows are in it."""
         name = self._empty(table, number)
-        self._save(name, (text for _, text in documents(table)), progress)
+        self._save(name, documents(table, table.rows()), progress)
         return self._counted(table, number)
 
     def copy(self, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int | None:
-        """Copy a generation by a search, then send what differs from the rows that are wanted.
+        """Copy a generation by a search, then send what differs.
 
-        A search turns numbers into text and back, perhaps with fewer digits, and may be cut short. So every row of the
-        copy is read and compared; a row that suffered is sent.
+        A search turns numbers into text and back, perhaps with fewer digits, and may be cut short. So the copy is read
+        and compared; rows that suffered are sent, and a copy of which too many did is none.
         """
-        del change  # what differs is found by reading the copy
+        del change  # it compares with the source
         if not self._copies:
             return None
         name = self._empty(table, number)
         if not self._search_copy(table, source, number):
             return None
-        missing = {row_identity(table.key, row): self.row_digest(table, row) for row in table.rows()}
-        surplus = []
-        for key, digest in self.row_digests(table, number):
-            if missing.get(key) == digest:
-                del missing[key]
-            elif key not in missing:
-                surplus.append(key)
-        self._save(name, (text for key, text in documents(table) if key in missing), progress)
-        kv.delete_keys(self._client, name, surplus)
-        return self._counted(table, number)
+        counts, differs = row_change(table, number, self)
+        if differs is None and counts:
+            return None
+        if differs is not None:
+            self._save(name, documents(table, (row for _, row in differs.put)), progress)
+            kv.delete_keys(self._client, name, differs.gone)
+        count = self._counted(table, number)
+        # a row that someone put there by hand, under a key of his own, went along
+        return count if count == table.count else None
 
     def _search_copy(self, table: Table, source: int, number: int) -> bool:
         """Copy by a search, over lookup definitions of the two collections; whether it could be."""
@@ -235,6 +237,11 @@ class SplunkTransport:
 def is_on(text: str) -> bool:
     """Whether an option says yes."""
     return text.lower() in {"1", "true", "yes", "on"}
+
+
+def _identity(key: str) -> str:
+    """Return a key of ours, or of another's row something of the same form that none of ours has."""
+    return key if _OURS.fullmatch(key) else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _edited(name: str, written: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
