@@ -25,15 +25,18 @@ def write_package(path: Path, app: str, files: Mapping[str, Content]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
-            with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
-                for name in _folders(app, files):
-                    archive.addfile(_entry(name, tarfile.DIRTYPE, 0o755))
-                for name, content in sorted(files.items()):
-                    _add(archive, f"{app}/{name}", content)
-            packed.flush()
+            _archive(packed, app, files)
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def _archive(packed: gzip.GzipFile, app: str, files: Mapping[str, Content]) -> None:
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in _folders(app, files):
+            archive.addfile(_entry(name, tarfile.DIRTYPE, 0o755))
+        for name, content in sorted(files.items()):
+            _add(archive, f"{app}/{name}", content)
 
 
 def _folders(app: str, files: Mapping[str, Content]) -> list[str]:
