@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from keytrip.export.desired import Request, desired_for
 from keytrip.export.manifest import destination_named
 from keytrip.export.splunk.doctor import CAPABILITIES
 from keytrip.export.splunk_app.conf import read_conf
+from keytrip.export.tables import row_identity
 from keytrip.rules.selection import Selection
 
 from .conftest import Start
@@ -107,6 +109,27 @@ def test_a_rule_as_items(store: Store, update_golden: bool) -> None:  # noqa: FB
     if update_golden:
         golden.write_text(text, encoding="utf-8")
     assert text == golden.read_text(encoding="utf-8")
+
+
+def test_sets_are_learned_inside_splunk_if_wanted(
+    start: Start, typed: Typed, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A search for each set, none for statistics; its rows have the `_key`s that ours have, so nothing is doubled."""
+    stub = start()
+    _environment(stub, monkeypatch)
+    typed("apply splunk", "--option", "learn=true")
+    assert "nothing to do" in typed("plan splunk", "--option", "learn=true")
+    names = {name for _, name in stub.objects["searches"] if name.endswith(" - Baseline")}
+    assert "keytrip - key_models - Baseline" in names
+    assert "keytrip - key_cost_daily - Baseline" not in names
+    text = stub.objects["searches"]["keytrip", "keytrip - key_models - Baseline"].values["search"]
+    assert 'sha256(key_id . urldecode("%1F") . model), 1, 32)' in text
+    row = {"key_id": "key_a", "model": "gpt"}
+    ours = hashlib.sha256(b"key_a\x1fgpt").hexdigest()[:32]
+    assert row_identity(("key_id", "model"), row) == ours
+    lookup = stub.objects["lookups"]["keytrip", "keytrip_key_models"].values
+    assert ours in stub.kv["keytrip", lookup["collection"]].documents
+    assert "_key" in lookup["fields_list"].split(", ")
 
 
 def test_the_role_has_what_doctor_asks_for() -> None:
