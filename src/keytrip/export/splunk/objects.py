@@ -31,7 +31,7 @@ def check_name(kind: str, name: str) -> None:
     Raises:
         SystemRefusedError: It is one.
     """
-    pattern = _MACRO_NAME if kind == "macro" else _SEARCH_NAME
+    pattern = _SEARCH_NAME if kind == "saved_search" else _MACRO_NAME
     if not pattern.fullmatch(name) or name != name.strip():
         hint = "rename the rule: letters, digits, _ and -"
         raise SystemRefusedError(f"{name!r} is no name of a {kind.replace('_', ' ')} in Splunk", hint=hint)

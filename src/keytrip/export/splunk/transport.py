@@ -23,7 +23,7 @@ from keytrip.export.model import (
     Table,
 )
 from keytrip.export.rows import row_change
-from keytrip.export.splunk import kv, objects, records
+from keytrip.export.splunk import indicators, kv, objects, records
 from keytrip.export.splunk.client import Client, SplunkRefusedError
 from keytrip.export.splunk.kinds import kinds_for
 from keytrip.export.splunk.rows import collection_settings, documents, row_digest, row_document
@@ -42,7 +42,8 @@ class SplunkTransport:
     """Reads and writes one app of one Splunk (`keytrip.export.model.Transport`)."""
 
     def __init__(self, client: Client, options: Mapping[str, str]) -> None:
-        self.kinds: Mapping[str, Kind] = kinds_for(enterprise_security=is_on(options.get("enterprise_security", "")))
+        made = kinds_for(enterprise_security=is_on(options.get("enterprise_security", "")))
+        self.kinds: Mapping[str, Kind] = {indicators.KIND.name: indicators.KIND, **made}
         self._client = client
         self._access = {
             "sharing": options.get("sharing") or "app",
@@ -72,7 +73,7 @@ class SplunkTransport:
         theirs = [name for name in tables if name in lookups and name not in live]
         strangers = {("table", n): LiveItem("table", n, {"collection": lookups[n]}, ours=False) for n in theirs}
         return Live(
-            items={**dict(self._items(wanted)), **strangers},
+            items={**dict(self._items(wanted)), **strangers, **self._list(collections, lookups)},
             tables=live,
             generations=frozenset(generations.values()),
             deployments=deployments,
@@ -84,8 +85,13 @@ class SplunkTransport:
         digest = generation.digest if count == generation.count else ""
         return replace(generation, count=count, digest=digest)
 
+    def _list(self, collections: list[str], lookups: Mapping[str, str]) -> dict[tuple[str, str], LiveItem]:
+        found = indicators.read_list(self._client, collections, lookups)
+        return {(found.kind, found.name): found} if found else {}
+
     def _items(self, wanted: set[tuple[str, str]]) -> Iterator[tuple[tuple[str, str], LiveItem]]:
-        for name, kind in self.kinds.items():
+        for name in objects.PATHS:
+            kind = self.kinds[name]
             for live in objects.list_objects(self._client, kind):
                 identity = (name, live.name)
                 if live.ours or identity in wanted:
@@ -93,12 +99,18 @@ class SplunkTransport:
 
     def create(self, item: Item) -> None:
         """Make an item; a search that Splunk cannot parse is refused before."""
+        if item.kind == indicators.KIND.name:
+            indicators.write_list(self._client, item, self._access)
+            return
         objects.check_search(self._client, item)
         objects.create_object(self._client, self.kinds[item.kind], item, self._access)
 
     def update(self, item: Item, live: LiveItem) -> None:
         """Write the fields of `item`; those that are the user's only where the user left them as we wrote them."""
         kind = self.kinds[item.kind]
+        if kind is indicators.KIND:
+            indicators.write_list(self._client, item, self._access)
+            return
         now = objects.find_object(self._client, kind, item.name)
         if now is None or now.lock != live.lock:
             hint = "make the plan anew"
@@ -113,6 +125,9 @@ class SplunkTransport:
 
     def delete(self, live: LiveItem) -> None:
         """Remove an item of ours."""
+        if live.kind == indicators.KIND.name:
+            indicators.drop_list(self._client)
+            return
         objects.delete_object(self._client, live.kind, live.name)
 
     def row_id(self, table: Table, row: Row) -> str:
