@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from keytrip.export.model import Deployment, Generation, Item, Table
+from keytrip.export.splunk.kinds import DEFAULTS, KEPT_OF_SEARCHES
 from keytrip.export.tables import table_of
 
 COLUMNS = {"key_id": "VARCHAR", "model": "VARCHAR", "first_seen": "TIMESTAMP", "events": "BIGINT", "share": "DOUBLE"}
@@ -53,6 +54,7 @@ def search(name: str = "keytrip - key_unknown_model - Rule", **changes: Any) -> 
         "action.keytrip.version": 1,
         **{name.replace("__", "."): value for name, value in changes.items()},
     }
+    body.setdefault(DEFAULTS, {field: body[field] for field in KEPT_OF_SEARCHES if field in body})
     return Item("saved_search", name, body, RULE)
 
 

@@ -124,6 +124,24 @@ def test_the_time_range_follows_the_rule_and_the_schedule_stays() -> None:
     assert (held["dispatch.earliest_time"], held["cron_schedule"]) == ("-88200s", "7 * * * *")
 
 
+def test_a_rollback_and_a_rename_know_what_was_edited() -> None:
+    """The time range goes back with the rule, and the user's schedule stays, also under the rule's new name."""
+    stub = fresh()
+    tables = wanted(5).tables
+    apply(wired(Wire(stub)), wanted(5))
+    held = stub.objects["searches"]["keytrip", search().name].values
+    held["cron_schedule"] = "7 * * * *"
+    apply(wired(Wire(stub)), Desired((macro(), search(description="two", dispatch__earliest_time="-9d")), tables))
+    roll_back(wired(Wire(stub)))
+    assert (held["dispatch.earliest_time"], held["cron_schedule"]) == ("-88200s", "7 * * * *")
+    name = "keytrip - renamed - Rule"
+    apply(wired(Wire(stub)), Desired((macro(), search(name)), tables))
+    later = search(name, description="three", cron_schedule="1 * * * *", dispatch__earliest_time="-5d")
+    apply(wired(Wire(stub)), Desired((macro(), later), tables))
+    (moved,) = (entity.values for entity in stub.objects["searches"].values())
+    assert (moved["dispatch.earliest_time"], moved["cron_schedule"]) == ("-5d", "7 * * * *")
+
+
 def test_destroy_removes_ours_and_nothing_else() -> None:
     """Objects of others stay, whatever their names."""
     stub = fresh()

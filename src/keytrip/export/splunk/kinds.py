@@ -15,13 +15,15 @@ from keytrip.export.model import Body, Kind
 MARK = "Managed by keytrip."
 VERSION = "action.keytrip.version"
 RULE = "action.keytrip.rule_id"
+# What the rule says of the fields that are the user's: a field which is still as it was said before was not edited.
+DEFAULTS = "action.keytrip.defaults"
 REST_NAMES = {
     "enableSched": "is_scheduled",
     "counttype": "alert_type",
     "relation": "alert_comparator",
     "quantity": "alert_threshold",
 }
-# The user's own after the search was made; what is not edited follows the rule (transport.update).
+# The user's own after the search was made; what is not edited follows the rule (`untouched`).
 KEPT_OF_SEARCHES = frozenset(
     {
         "disabled", "enableSched", "cron_schedule", "schedule_window", "dispatch.earliest_time", "dispatch.latest_time",
@@ -31,7 +33,8 @@ KEPT_OF_SEARCHES = frozenset(
 )  # fmt: skip
 _SEARCH_FIELDS = {
     "search": "", "description": "", "counttype": "always", "relation": "", "quantity": "", "allow_skew": "0",
-    "realtime_schedule": "1", "alert.suppress.fields": "", RULE: "", VERSION: "", "request.ui_dispatch_app": "",
+    "realtime_schedule": "1", "alert.suppress.fields": "", RULE: "", VERSION: "",
+    DEFAULTS: "", "request.ui_dispatch_app": "",
 }  # fmt: skip
 _SECURITY_FIELDS = (
     "action.correlationsearch.label",
@@ -47,7 +50,12 @@ _SECURITY_FIELDS = (
     "action.risk.param._risk_score",
 )
 _JSON_FIELDS = frozenset(
-    {"action.correlationsearch.annotations", "action.notable.param.drilldown_searches", "action.risk.param._risk"}
+    {
+        DEFAULTS,
+        "action.correlationsearch.annotations",
+        "action.notable.param.drilldown_searches",
+        "action.risk.param._risk",
+    }
 )
 
 _MACRO_FIELDS = {"definition": "", "args": "", "description": "", "iseval": "0"}
@@ -104,6 +112,21 @@ def text_of(value: Any) -> str:
     if isinstance(value, dict | list):
         return json.dumps(value)
     return str(value)
+
+
+def untouched(kind: Kind, live: Body, wanted: Body) -> dict[str, Any]:
+    """Return those of the user's fields that nobody edited, as the rule wants them now."""
+    now, before, after = kind.normal(live), kind.normal(_defaults(live)), _defaults(wanted)
+    same = (name for name in kind.kept if (now.get(name) or "0") == (before.get(name) or "0"))
+    return {name: after[name] for name in sorted(same) if name in after}
+
+
+def _defaults(body: Body) -> dict[str, Any]:
+    try:
+        found = json.loads(text_of(body.get(DEFAULTS)) or "{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def is_ours(kind: str, content: Mapping[str, Any]) -> bool:

@@ -6,7 +6,6 @@ import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
 
 from keytrip.errors import SystemRefusedError
 from keytrip.export.model import (
@@ -25,7 +24,7 @@ from keytrip.export.model import (
 from keytrip.export.rows import row_change
 from keytrip.export.splunk import indicators, kv, objects, records
 from keytrip.export.splunk.client import Client, SplunkRefusedError
-from keytrip.export.splunk.kinds import kinds_for
+from keytrip.export.splunk.kinds import kinds_for, untouched
 from keytrip.export.splunk.rows import collection_settings, documents, row_digest, row_document
 from keytrip.export.tables import row_identity
 
@@ -53,7 +52,6 @@ class SplunkTransport:
         self._copies = is_on(options.get("copy_inside", "true"))
         self._replicate = is_on(options.get("replicate", ""))
         self._limits: kv.Limits | None = None
-        self._written: dict[tuple[str, str], Item] = {}
 
     def read(self, items: Iterable[tuple[str, str]], tables: Iterable[str]) -> Live:
         """Return what is there."""
@@ -65,9 +63,6 @@ class SplunkTransport:
         deployments = records.read_deployments(client) if known else ()
         generations = dict(filter(None, map(_generation, collections)))
         whole = records.read_generations(client) if known else {}
-        # what an apply that was cut off meant to write says nothing of what is there
-        done = next((d for d in deployments if d.state == "done"), None)
-        self._written = {(item.kind, item.name): item for item in done.items} if done else {}
         lookups = objects.list_lookups(client)
         live = {name: self._seen(one) for name, one in _live_tables(lookups, generations, whole).items()}
         theirs = [name for name in tables if name in lookups and name not in live]
@@ -116,12 +111,9 @@ class SplunkTransport:
             hint = "make the plan anew"
             raise SystemRefusedError(f"{item.name}: someone changed it since it was read", hint=hint)
         objects.check_search(self._client, item)
-        normal, kept = kind.normal, kind.kept
-        before = self._written.get((item.kind, item.name))
-        theirs = {name for name in kept if before is None or _edited(name, normal(before.body), normal(now.body))}
-        objects.write_object(
-            self._client, item.kind, item.name, {n: v for n, v in item.body.items() if n not in theirs}
-        )
+        fields = {name: value for name, value in item.body.items() if name not in kind.kept}
+        fields |= untouched(kind, now.body, item.body)
+        objects.write_object(self._client, item.kind, item.name, fields)
 
     def delete(self, live: LiveItem) -> None:
         """Remove an item of ours."""
@@ -257,11 +249,6 @@ def is_on(text: str) -> bool:
 def _identity(key: str) -> str:
     """Return a key of ours, or of another's row something of the same form that none of ours has."""
     return key if _OURS.fullmatch(key) else hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:32]
-
-
-def _edited(name: str, written: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether a user set a field; one that we never wrote was not, as long as it is off or empty."""
-    return bool((written.get(name) or "0") != (now.get(name) or "0"))
 
 
 def _generation(collection: str) -> tuple[str, tuple[str, int]] | None:
