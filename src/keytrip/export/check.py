@@ -11,7 +11,7 @@ from keytrip.compile.check_files import find_files
 from keytrip.compile.problems import Problem, Subject, holes_in, model_faults, nearest
 from keytrip.compile.targets import TARGETS
 from keytrip.errors import Place
-from keytrip.export.manifest import Manifest
+from keytrip.export.manifest import Manifest, template_file
 from keytrip.export.transports import TRANSPORTS
 
 _HINTS = {
@@ -84,7 +84,7 @@ def _path(subject: Subject, number: int, out: str) -> Iterator[Problem]:
 def _template(subject: Subject, member: str, number: int, name: str) -> Iterator[Problem]:
     from jinja2 import Environment, TemplateSyntaxError
 
-    file = subject.document.path.parent / name
+    file = template_file(subject.document.path.parent, name)
     if not file.is_file():
         yield subject.problem(f"no template {name!r}", member, number, "template", hint=f"write {file.name} there")
         return

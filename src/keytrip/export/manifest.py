@@ -31,7 +31,8 @@ class ItemTemplate(BaseModel):
         each: (`for` in the file) What there is one of them for: each rule, each baseline table, each IOC list; or one
             in all.
         name: Jinja expression of the item's name.
-        template: File of the folder: YAML in which each `{{ ... }}` stands for a whole value.
+        template: File of the folder, or of another as `splunk/search.yml.j2`: YAML in which each `{{ ... }}` stands for
+            a whole value.
         when: Jinja expression that has to be true of the rule or table; empty for all.
     """
 
@@ -71,6 +72,17 @@ class Manifest(BaseModel):
     options: Mapping[str, str] = {}
     credential: Literal["bearer", "api_key"] = "bearer"
     folder: Path = Path()
+
+
+def template_folders(folder: Path) -> tuple[Path, Path]:
+    """Return where a destination's templates are: its folder, or another destination's (`splunk/search.yml.j2`)."""
+    return folder, folder.parent
+
+
+def template_file(folder: Path, name: str) -> Path:
+    """Return the file of a template, or where it should be."""
+    places = [one / name for one in template_folders(folder)]
+    return next((place for place in places if place.is_file()), places[0])
 
 
 def read_manifest(path: Path) -> Manifest:

@@ -15,6 +15,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from jinja2.runtime import Context, Undefined
 
 from keytrip.errors import ContentError, Place
+from keytrip.export.manifest import template_file, template_folders
 from keytrip.rules.load import LOADER
 
 _VALUES = "__keytrip_values__"
@@ -71,7 +72,7 @@ def _finalize(context: Context, value: Any) -> Any:
 def item_environment(folder: Path) -> Environment:
     """Return the environment of a destination's item templates."""
     return Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(template_folders(folder)),
         undefined=StrictUndefined,
         autoescape=False,  # noqa: S701 - values are not written at all
         finalize=_finalize,
@@ -146,7 +147,7 @@ _NAME_HINT = "an expression such as \"'keytrip - ' ~ rule.name\""
 def _place(environment: Environment, template: str) -> Place:
     loader = environment.loader
     folder = Path(loader.searchpath[0]) if isinstance(loader, FileSystemLoader) else Path()
-    return Place(str(folder / template))
+    return Place(str(template_file(folder, template)))
 
 
 def _problem(error: Exception) -> str:

@@ -85,9 +85,9 @@ def row_identity(key: tuple[str, ...], row: Row) -> str:
     Values that hold the separator, and nulls, are hashed as a JSON list, so that no two keys are one.
     """
     values = [row[name] for name in key]
-    texts = [str(value) for value in values]
-    plain = all(value is not None and SEPARATOR not in text for value, text in zip(values, texts, strict=True))
-    whole = SEPARATOR.join(texts).encode("utf-8", "surrogatepass") if plain else canonical({"key": values})
+    text = SEPARATOR.join(map(str, values))
+    plain = None not in values and text.count(SEPARATOR) == len(values) - 1
+    whole = text.encode("utf-8", "surrogatepass") if plain else canonical({"key": values})
     return hashlib.sha256(whole).hexdigest()[:32]
 
 

@@ -167,7 +167,7 @@ class FileTransport:
 
     def stage(self, table: Table, number: int, progress: Progress) -> int:
         """Write a generation beside the live one."""
-        path = self._generation(table.name, number)
+        path = self.generation_file(table.name, number)
         with _refused(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.part")
@@ -188,7 +188,7 @@ class FileTransport:
             path = self._open(table.name)
             with _refused(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(self._generation(table.name, number), self._part)
+                shutil.copyfile(self.generation_file(table.name, number), self._part)
                 replace_file(self._part, path)
 
     def drop(self, table: str, number: int) -> None:
@@ -276,7 +276,8 @@ class FileTransport:
     def _open(self, table: str) -> Path:
         return self.root / table_path(table, self.form)
 
-    def _generation(self, table: str, number: int) -> Path:
+    def generation_file(self, table: str, number: int) -> Path:
+        """Return the file of a writing of a table."""
         return self.state / "generations" / table / f"{number}.{self.form}"
 
 
