@@ -198,13 +198,15 @@ ENGINES = (
     Engine("duckdb", ask_duckdb, r"\Z.", said=618),
     Engine("splunk", ask_spl_machine, _CHAINS, said=600),
     Engine("eql", ask_eql_machine, rf"{_ELASTIC}|EQL may drop events|cannot compare fields|tests one event", said=150),
+    # it plans each query for a twentieth of a second of the server's time: every second rule, all in a long run
     Engine(
         "esql",
         ask_esql,
         rf"{_CHAINS}|an anchor|a word boundary|has no sliding window",
-        500,
+        270,
         "elasticsearch",
         milliseconds=True,
+        every=2,
     ),
     Engine("lucene", ask_lucene, rf"{_ELASTIC}|cannot compare fields|tests one event", 150, "elasticsearch"),
     Engine("lucene", ask_lucene, rf"{_ELASTIC}|cannot compare fields|tests one event", 150, "opensearch"),
@@ -216,6 +218,6 @@ ENGINES = (
         "opensearch",
         milliseconds=True,
     ),
-    # a job of Spark takes a third of a second, however few its rows: a tenth of the rules, all in a long run
-    Engine("spark", ask_spark, r"\Z.", 60, "spark", every=10),
+    # a job of Spark takes a third of a second, however few its rows: every sixteenth rule, all in a long run
+    Engine("spark", ask_spark, r"\Z.", 38, "spark", every=16),
 )
