@@ -143,14 +143,9 @@ class NegationAtLeaves(ElasticBackend):
 
     def convert_condition_and(self, cond: ConditionAND, state: ConversionState) -> Any:
         """Convert an AND; the outermost one settles which tests for null are hidden in it."""
-        settled = state.processing_state
-        if _HIDDEN in settled:
-            return super().convert_condition_and(cond, state)
-        settled[_HIDDEN] = self._confused(cond)
-        try:
-            return super().convert_condition_and(cond, state)
-        finally:
-            del settled[_HIDDEN]
+        if _HIDDEN not in state.processing_state:
+            state = ConversionState(state.deferred, {**state.processing_state, _HIDDEN: self._confused(cond)})
+        return super().convert_condition_and(cond, state)
 
     def _confused(self, cond: Any) -> frozenset[str]:
         """Return the fields that are asked to be null in an AND and are tested in it besides.
