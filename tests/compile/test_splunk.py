@@ -1,4 +1,4 @@
-"""SPL as text: what each part of a rule becomes. What it means is in test_spl_meaning.py."""
+"""SPL as text: what each part of a rule becomes. What it means is in tests/engines/equality."""
 
 from __future__ import annotations
 

@@ -11,18 +11,28 @@ from engines.spark_engine import SparkEngine, spark_engine
 from engines.spl_parser.spl_parser import SplCheck, spl_checker, spl_program
 from engines.toolchain import Program, need_java
 
-ENGINES = {"elasticsearch", "opensearch", "spark", "spl_check", "spl_parser"}
+ENGINES = frozenset({"elasticsearch", "opensearch", "spark", "spl_check", "spl_parser"})
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what uses an engine: `-m "not engine"` leaves it out, and `--dist loadgroup` keeps it on one worker."""
     for item in items:
-        used = ENGINES.intersection(getattr(item, "fixturenames", ()))
+        used = _engines_of(item)
         if used:
             item.add_marker("engine")
-            if item.config.pluginmanager.hasplugin("xdist"):
-                item.add_marker(pytest.mark.xdist_group("spark" if "spark" in used else "engines"))
+        # what runs in this process shares the judge's answers
+        alone = "equality" if item.path.parent.name == "equality" else ""
+        group = "spark" if "spark" in used else "engines" if used else alone
+        if group and item.config.pluginmanager.hasplugin("xdist"):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _engines_of(item: pytest.Item) -> frozenset[str]:
+    """Return the engines that a test asks for as a fixture, or names in a parameter."""
+    parameters = item.callspec.params.values() if isinstance(item, pytest.Function) and "callspec" in vars(item) else ()
+    named = [value for value in parameters if isinstance(value, str)]
+    return ENGINES.intersection((*getattr(item, "fixturenames", ()), *named))
 
 
 @pytest.fixture(scope="session")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from engines.search_server.client import SearchClient, SearchError
@@ -75,3 +76,25 @@ def event_ids(rows: Iterable[Mapping[str, Any]]) -> list[str]:
 def hit_ids(answer: Mapping[str, Any]) -> list[str]:
     """Return the request ids of a search's hits, in order."""
     return sorted(str(hit["_source"]["http"]["request"]["id"]) for hit in answer["hits"]["hits"])
+
+
+def row_of(bucket: Mapping[str, Any], meta: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a bucket as the row of SEMANTICS section 6."""
+    group = {name: value for name, value in bucket["key"].items() if name != "window_start"}
+    start = _moment(bucket["key"]["window_start"])
+    return {
+        **group,
+        "window_start": start,
+        "window_end": start + timedelta(seconds=meta["window_seconds"]),
+        "value": bucket["value"]["value"] if "value" in bucket else bucket["doc_count"],
+        "events": bucket["doc_count"],
+        "first_seen": _moment(bucket["first_seen"]["value"]),
+        "last_seen": _moment(bucket["last_seen"]["value"]),
+        "rule": meta["rule"],
+        "level": meta["level"],
+    }
+
+
+def _moment(milliseconds: float) -> datetime:
+    """Return a time as DuckDB hands it out."""
+    return datetime(1970, 1, 1) + timedelta(milliseconds=milliseconds)  # noqa: DTZ001 - naive UTC

@@ -72,6 +72,18 @@ class SparkEngine:
         plain = [f"unix_micros(`{n}`) as `{n}`" if n in times else f"`{n}`" for n in answer.columns]
         return [_row(row.asDict(), times) for row in answer.selectExpr(*plain).collect()]
 
+    def events(self, queries: Iterable[tuple[str, str]]) -> dict[str, list[dict[str, Any]]]:
+        """Return rule -> (request_id, rule, level) of plain rules' events; a query is (rule, text)."""
+        return self.together((rule, "request_id, rule, level", text) for rule, text in queries)
+
+    def together(self, queries: Iterable[tuple[str, str, str]]) -> dict[str, list[dict[str, Any]]]:
+        """Return rule -> rows of (rule, columns, text), asked for by one job; `rule` is one of the columns."""
+        texts = {rule: f"(select {columns} from (\n{text}))" for rule, columns, text in queries}
+        found: dict[str, list[dict[str, Any]]] = {rule: [] for rule in texts}
+        for row in self.rows("\nunion all\n".join(texts.values())) if texts else []:
+            found[row["rule"]].append(row)
+        return found
+
     @contextmanager
     def settings(self, changed: Mapping[str, str]) -> Iterator[None]:
         """Change settings of the session for a while."""

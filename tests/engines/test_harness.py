@@ -81,6 +81,13 @@ def test_template(elasticsearch: SearchClient, table: str) -> None:
     assert len(columns) >= sum(field.shipped for field in vocabulary().tables[table].columns.values())
 
 
+def test_many_warnings(elasticsearch: SearchClient) -> None:
+    """More warnings than an answer may have headers are no trouble."""
+    elasticsearch.load_usage([usage(1, f"m{number}") for number in range(300)])
+    tests = " OR ".join(f'CIDR_MATCH(TO_IP(CONCAT(gen_ai.request.model, "{n}")), "::/0")' for n in range(20))
+    assert elasticsearch.esql(f"FROM logs-keytrip.usage-* | WHERE {tests} | LIMIT 9") == []
+
+
 def test_wrong_query(elasticsearch: SearchClient) -> None:
     """A wrong ES|QL query raises the server's own words."""
     elasticsearch.load_usage([])

@@ -62,8 +62,11 @@ class World:
 
     def add_rows(self, table: str, rows: Iterable[Mapping[str, object]]) -> None:
         """Add rows to a baseline table."""
+        by_columns: dict[tuple[str, ...], list[Mapping[str, object]]] = {}
         for row in rows:
-            self._insert(table, row)
+            by_columns.setdefault(tuple(row), []).append(row)
+        for alike in by_columns.values():
+            self._insert(table, *alike)
 
     def add_case(self, table: str, case: Case, mark: str) -> None:
         """Add a rule's case with `mark` in front of its keys; where a table has no key_id, the first row stays."""
@@ -78,12 +81,15 @@ class World:
         where = " and ".join(f"{quote_name(column)} = ?" for column in key)
         return bool(self.con.execute(f"select 1 from {quote_name(table)} where {where}", list(key.values())).fetchall())
 
-    def _insert(self, table: str, row: Mapping[str, object]) -> None:
-        names = ", ".join(quote_name(name) for name in row)
+    def _insert(self, table: str, *rows: Mapping[str, object]) -> None:
+        """Insert rows of the same columns at once."""
+        names = ", ".join(quote_name(name) for name in rows[0])
         times = {name for name, kind in self.types[table].items() if kind == "TIMESTAMP"}
-        texts = {name for name in times if isinstance(row.get(name), str)}
-        values = ", ".join("kt_time(?)" if name in texts else "?" for name in row)
-        self.con.execute(f"insert into {quote_name(table)} ({names}) values ({values})", list(row.values()))
+        texts = {name for name in times if isinstance(rows[0].get(name), str)}
+        one = ", ".join("kt_time(?)" if name in texts else "?" for name in rows[0])
+        listed = ", ".join([f"({one})"] * len(rows))
+        values = [value for row in rows for value in row.values()]
+        self.con.execute(f"insert into {quote_name(table)} ({names}) values {listed}", values)
 
     def rows(self, sql: str) -> list[dict[str, Any]]:
         """Return a query's rows."""
@@ -130,7 +136,11 @@ def _read(con: duckdb.DuckDBPyConnection, files: Sequence[InputFile], name: str,
 
 def ship(world: World, client: SearchClient, rules: Sequence[Document], documents: Sequence[Document]) -> None:
     """Put what rules read of a world into Elasticsearch, in the canonical layout."""
-    texts = "".join(found.text for found in compile_to("esql", rules, documents))
+    ship_for(world, client, "".join(found.text for found in compile_to("esql", rules, documents)))
+
+
+def ship_for(world: World, client: SearchClient, texts: str) -> None:
+    """Put what compiled ES|QL names of a world into Elasticsearch."""
     for table in vocabulary().tables:
         if f"logs-keytrip.{table}-" in texts:
             client.load(table, (elastic_document(record) for record in world.records(table)))

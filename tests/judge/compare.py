@@ -56,7 +56,12 @@ def alert_differences(ours: Iterable[Mapping[str, Any]], judged: Iterable[Mappin
     """Return one line for each difference between alerts as JSON has them and the judge's."""
     times = ("window_start", "window_end", "first_seen", "last_seen")
     parsed = [{**alert, **{name: moment(alert[name]) for name in times}} for alert in ours]
-    return difference(_counted(parsed), _counted(judged))
+    return row_differences(parsed, judged)
+
+
+def row_differences(ours: Iterable[Mapping[str, Any]], judged: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the same of alerts whose times are naive datetimes."""
+    return difference(_counted(ours), _counted(judged))
 
 
 def _counted(alerts: Iterable[Mapping[str, Any]]) -> dict[Any, Any]:

@@ -7,6 +7,7 @@ import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any
 
@@ -98,6 +99,12 @@ def _test(event: Event, name: str, wanted: Any, modifiers: Sequence[str]) -> boo
         return wanted is None and value is None
     if "fieldref" in modifiers:
         return _same(value, event[wanted], set(modifiers))
+    return _meets(value, wanted, tuple(modifiers))
+
+
+@lru_cache(maxsize=None, typed=True)
+def _meets(value: Any, wanted: Any, modifiers: tuple[str, ...]) -> bool:
+    """Whether a value passes a test; kept, since the same few values are asked over and over."""
     for operator, compare in _COMPARISONS.items():
         if operator in modifiers:
             return compare(Fraction(str(value)), Fraction(str(wanted)))
@@ -170,12 +177,25 @@ def _offsets(data: bytes) -> list[str]:
 
 def _searched(value: str, pattern: str, modifiers: Sequence[str]) -> bool:
     flags = {"i": re.IGNORECASE, "m": re.MULTILINE, "s": re.DOTALL}
-    chosen = re.ASCII
+    chosen = re.NOFLAG
     for modifier in set(modifiers) & set(flags):
         chosen |= flags[modifier]
     # Python's $ matches before a last newline, too
     strict = pattern if "m" in modifiers else re.sub(r"(?<!\\)\$", r"\\Z", pattern)
-    return re.search(strict, value, chosen) is not None
+    return re.search(_ascii_classes(strict), value, chosen) is not None
+
+
+_CLASSES = {r"\d": "0-9", r"\w": "0-9A-Za-z_"}
+
+
+def _ascii_classes(pattern: str) -> str:
+    """Make digits, words and spaces ASCII; Python's own flag would keep `i` from other letters too."""
+    inside, found = False, ""
+    for piece in re.findall(r"\\.|.", pattern, re.DOTALL):
+        inside = (inside or piece == "[") and piece != "]"
+        named = len(piece) == 2 and piece[1] in "dDwWsSbB"
+        found += (_CLASSES[piece] if inside else f"(?a:{piece})") if named else piece
+    return found
 
 
 def _within(value: str, network: str) -> bool:

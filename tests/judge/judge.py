@@ -102,6 +102,7 @@ class World:
     until: datetime | None = None
     others: Mapping[str, Sequence[Event]] = field(default_factory=dict)
     _found: dict[Any, frozenset[tuple[Any, ...]]] = field(default_factory=dict)
+    _matching: dict[str, list[Event]] = field(default_factory=dict)
 
     def records(self, category: str) -> Sequence[Event]:
         """Return the records that a logsource category reads."""
@@ -167,14 +168,19 @@ def read_rules(folder: Path) -> list[Rule]:
 
 def rules_of(documents: Sequence[Mapped]) -> list[Rule]:
     """Return the alerting rules among documents: those that no correlation refers to, unless it says `generate`."""
+    loud = {name for d in documents if (d.get("correlation") or {}).get("generate") for name in _bases(d)}
+    quiet = {name for d in documents for name in _bases(d)} - loud
+    return [rule for name, rule in rules_by_name(documents).items() if name not in quiet]
+
+
+def rules_by_name(documents: Sequence[Mapped]) -> dict[str, Rule]:
+    """Return every rule among documents, the quiet ones too."""
     named = {str(d.get("name")): d for d in documents}
 
     def rule(document: Mapped) -> Rule:
         return Rule(document, tuple(rule(named[name]) for name in _bases(document)))
 
-    loud = {name for d in documents if (d.get("correlation") or {}).get("generate") for name in _bases(d)}
-    quiet = {name for d in documents for name in _bases(d)} - loud
-    return [rule(d) for d in documents if str(d.get("name")) not in quiet]
+    return {name: rule(document) for name, document in named.items()}
 
 
 def _bases(document: Mapped) -> list[str]:
@@ -196,6 +202,12 @@ def every_alert(rule: Rule, world: World) -> Iterator[dict[str, Any]]:
 
 def matching(rule: Rule, world: World) -> list[Event]:
     """Return the events of a rule: the records that a plain one matches, the alerts of a correlation."""
+    if rule.name not in world._matching:
+        world._matching[rule.name] = _matching(rule, world)
+    return world._matching[rule.name]
+
+
+def _matching(rule: Rule, world: World) -> list[Event]:
     if rule.correlation:
         return [_as_event(alert) for alert in every_alert(rule, world)]
     (category,) = rule.categories
@@ -301,8 +313,10 @@ def _judged(group: Group) -> Iterator[dict[str, Any]]:
         if not held:
             return
         prefix = "" if number == 0 else f"{block['table']}_"
-        observed |= {name: value for name, value in shown.items() if name == "share"}
-        baseline |= {prefix + name: value for name, value in shown.items() if name != "share"}
+        if block.get("absent"):
+            observed |= shown
+        else:
+            baseline |= {prefix + name: value for name, value in shown.items()}
     yield _alert(group, observed, baseline)
 
 
@@ -351,7 +365,8 @@ def _absent(group: Group, block: Mapped) -> tuple[bool, dict[str, Any]]:
     world, table = group.world, block["table"]
     on = tuple(block.get("on") or world.jobs[table].columns)
     other = block.get("requires", table)
-    needed = [c for c in world.jobs[other].columns if c in on] if "requires" in block else on[:-1]
+    # a key is what the group knows of it: with a share, the last column is the events' own
+    needed = [c for c in world.jobs[other].columns if c in on and c in group.keys] if "requires" in block else on[:-1]
     if needed and not world.holds(other, needed, group.keys):
         return False, {}
     if "share" not in block:

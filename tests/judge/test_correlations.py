@@ -1,25 +1,20 @@
-"""Random correlations over random records through DuckDB and through the judge: the same alerts, each time."""
+"""Correlations worked out by hand: DuckDB and the judge say the same, and it is what the semantics say."""
 
 from __future__ import annotations
 
-import os
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import HealthCheck, given, settings
 from judge import compare
-from judge.correlated import Correlated, correlated
+from judge.correlated import Correlated
 from judge.judge import every_alert
 from judge.worlds import database, documents, judged, load
 
 from keytrip.compile.compiled import compile_rule
 from keytrip.hunt.alerts import correlation_alerts
-
-# More in a long run: KEYTRIP_CORRELATIONS=3000 pytest tests/judge/test_correlations.py
-EXAMPLES = int(os.environ.get("KEYTRIP_CORRELATIONS", "200"))
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +34,6 @@ def ours(con: duckdb.DuckDBPyConnection, case: Correlated) -> list[dict[str, Any
     cursor = con.execute(rule.sql)
     columns = [column[0] for column in cursor.description or ()]
     return [alert.as_json() for alert in correlation_alerts(rule, columns, cursor.fetchall(), None)]
-
-
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
-@given(case=correlated())
-def test_same_alerts(con: duckdb.DuckDBPyConnection, case: Correlated) -> None:
-    """DuckDB finds the alerts that the judge finds, or refuses the rule for a field that a base has not."""
-    found = ours(con, case)
-    if isinstance(found, str):
-        assert "has no field" in found or "is varchar in" in found
-        return
-    assert compare.alert_differences(found, every_alert(*judged(case))) == []
-    assert len({alert["alert_id"] for alert in found}) == len(found)
-
-
-# -- cases worked out by hand ----------------------------------------------------------------------------------------
 
 
 def plain(name: str, field: str, value: str, category: str = "ai_usage") -> dict[str, Any]:

@@ -81,9 +81,11 @@ def judged(case: Correlated) -> tuple[Rule, World]:
 
 
 def alert(kind: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a row of a compiled query, its times as text, as an alert without a baseline."""
-    fixed = ("window_start", "window_end", "value", "events", "first_seen", "last_seen", "rule", "level")
+    """Return a row of a compiled query (SEMANTICS, section 6) as the judge has alerts."""
+    fixed = ("window_start", "window_end", "value", "share", "events", "first_seen", "last_seen", "rule", "level")
     observed = {} if kind.startswith("temporal") else {kind: row["value"]}
-    group = {name: value for name, value in row.items() if name not in fixed}
-    rest = {name: row[name] for name in fixed if name != "value"}
-    return {**rest, "group": group, "observed": observed, "baseline": {}}
+    observed |= {"share": row["share"]} if "share" in row else {}
+    baseline = {name.removeprefix("baseline_"): value for name, value in row.items() if name.startswith("baseline_")}
+    group = {name: value for name, value in row.items() if name not in fixed and not name.startswith("baseline_")}
+    rest = {name: row[name] for name in fixed if name not in {"value", "share"}}
+    return {**rest, "group": group, "observed": observed, "baseline": baseline}

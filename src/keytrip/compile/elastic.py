@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Iterator
 from functools import cache
 from ipaddress import IPv6Network
 from typing import Any, ClassVar
@@ -23,6 +24,8 @@ SIEM = "elastic"
 _ADDRESS_TEXT, _ADDRESS = "source.address", "source.ip"
 _WILDCARDS = {SpecialChars.WILDCARD_MULTI: ".*", SpecialChars.WILDCARD_SINGLE: "."}
 _LONG = 2**63
+# In the state of a conversion: the fields whose tests for null are hidden.
+_HIDDEN = "keytrip_hidden"
 # `index.max_regex_length` of Elasticsearch and OpenSearch, unless an index says otherwise.
 _LONGEST_REGEX = 1000
 
@@ -130,57 +133,53 @@ class NegationAtLeaves(ElasticBackend):
     """A backend that moves `NOT` to the leaves, for languages in which a test of null is null."""
 
     @abstractmethod
-    def beside_null(self, tested: list[str], others: list[str]) -> str:
-        """Return an AND of conditions that say that a field is null, and of others that test the same field.
+    def hidden_null(self, of: Named) -> str:
+        """Return a test for null that Elasticsearch's optimiser does not see.
 
-        Elasticsearch's optimiser takes a test for null that stands in an AND for leave to make every other condition on
-        that field null, `f IS NULL` within an OR too (seen in 8.19.21, where `p` is tested as well).
+        It takes a test for null that stands in an AND for leave to make every other condition that names the field
+        null, an OR too: `f IS NULL AND (q OR f IS NOT NULL)` finds nothing (seen in 8.19.21). And it makes such ANDs
+        itself, from `(f IS NULL AND p) OR (f IS NULL AND q)` or `f IS NULL OR (f IS NULL AND p)`.
         """
 
     def convert_condition_and(self, cond: ConditionAND, state: ConversionState) -> Any:
-        """Convert an AND, in another way where the optimiser would go wrong."""
-        args: list[Any] = list(cond.args)
-        nulls = [self._nulls(arg) for arg in args]
-        tested = {n for n, names in enumerate(nulls) if any(self._tests(a, names) for a in args[:n] + args[n + 1 :])}
-        if not tested:
-            return super().convert_condition_and(cond, state)
-        texts = [str(self.convert_condition(arg, state)) for arg in args]
-        others = [text for number, text in enumerate(texts) if number not in tested]
-        return self.beside_null([texts[number] for number in sorted(tested)], others)
+        """Convert an AND; the outermost one settles which tests for null are hidden in it."""
+        if _HIDDEN not in state.processing_state:
+            state = ConversionState(state.deferred, {**state.processing_state, _HIDDEN: self._confused(cond)})
+        return super().convert_condition_and(cond, state)
 
-    def _nulls(self, cond: Any) -> frozenset[str]:
-        """Return the fields that are null wherever a condition holds, as far as the optimiser sees."""
-        match cond:
-            case ConditionAND():
-                return frozenset[str]().union(*(self._nulls(arg) for arg in cond.args))
-            case ConditionOR():
-                first, *rest = (self._nulls(arg) for arg in cond.args)
-                return first.intersection(*rest)
-            case ConditionNOT(args=[ConditionNOT() as inner]):
-                return self._nulls(inner.args[0])
-            case ConditionNOT(args=[ConditionAND() | ConditionOR() as inner]):
-                other = ConditionOR if isinstance(inner, ConditionAND) else ConditionAND
-                return self._nulls(other([ConditionNOT([arg]) for arg in inner.args]))
-            case ConditionNOT(args=[ConditionFieldEqualsValueExpression() as inner]):
-                return self._null_leaf(inner, Present)
-            case ConditionFieldEqualsValueExpression():
-                return self._null_leaf(cond, Absent)
-        return frozenset()
+    def _confused(self, cond: Any) -> frozenset[str]:
+        """Return the fields that are asked to be null in an AND and are tested in it besides.
 
-    def _null_leaf(self, cond: ConditionFieldEqualsValueExpression, kind: type[Leaf]) -> frozenset[str]:
+        What stays as it is: a field that only one OR tests, such as `f IS NULL OR f == "x"`.
+        """
+        asked: set[str] = set()
+        places: dict[str, set[int]] = {}
+        for leaf, negated, place in _placed(cond, negated=False, place=0):
+            fields = [leaf.field, *([leaf.value.field] if isinstance(leaf.value, SigmaFieldReference) else [])]
+            for number, name in enumerate(self.canonical_field(field)[0] for field in fields):
+                # a place of its own for each test that no OR holds
+                places.setdefault(name, set()).add(place or -id(leaf) - number)
+            if self._asks_for_null(leaf, negated=negated):
+                asked.add(self.canonical_field(leaf.field)[0])
+        return frozenset(name for name in asked if len(places[name]) > 1)
+
+    def _asks_for_null(self, cond: ConditionFieldEqualsValueExpression, *, negated: bool) -> bool:
+        wanted = Present if negated else Absent
+        values = cond.value.values if isinstance(cond.value, SigmaExpansion) else [cond.value]
+        tests = (ConditionFieldEqualsValueExpression(cond.field, value) for value in values)
+        return any(isinstance(self.leaf_of(test), wanted) for test in tests)
+
+    def _settled(self, leaf: Leaf, state: ConversionState) -> str:
+        """Write a leaf as it stands in its condition."""
+        if isinstance(leaf, Absent) and leaf.of.name in state.processing_state.get(_HIDDEN, ()):
+            return self.hidden_null(leaf.of)
+        return self.leaf(leaf)
+
+    def convert_condition_field_eq_val(self, cond: ConditionFieldEqualsValueExpression, state: ConversionState) -> Any:
+        """Convert one test of a field."""
         if isinstance(cond.value, SigmaExpansion):
-            return frozenset()
-        leaf = self.leaf_of(cond)
-        return frozenset({leaf.of.name}) if isinstance(leaf, kind) and not isinstance(leaf, Never) else frozenset()
-
-    def _tests(self, cond: Any, names: frozenset[str]) -> bool:
-        """Whether a condition tests one of the fields."""
-        if not names:
-            return False
-        if not isinstance(cond, ConditionFieldEqualsValueExpression):
-            return any(self._tests(arg, names) for arg in getattr(cond, "args", ()))
-        fields = [cond.field, *([cond.value.field] if isinstance(cond.value, SigmaFieldReference) else [])]
-        return any(self.canonical_field(name)[0] in names for name in fields)
+            return super().convert_condition_field_eq_val(cond, state)
+        return self._settled(self.leaf_of(cond), state)
 
     @abstractmethod
     def unless(self, leaf: Leaf) -> str:
@@ -200,18 +199,31 @@ class NegationAtLeaves(ElasticBackend):
                 each = [ConditionFieldEqualsValueExpression(of.field, value) for value in values]
                 inner = ConditionAND([*(ConditionNOT([arg]) for arg in each)])
             case ConditionFieldEqualsValueExpression():
-                return self._unless(self.leaf_of(of))
+                return self._unless(self.leaf_of(of), state)
             case _:
                 return super().convert_condition_not(cond, state)
         return self.convert_condition(inner, state)
 
-    def _unless(self, leaf: Leaf) -> str:
+    def _unless(self, leaf: Leaf, state: ConversionState) -> str:
         match leaf:
             case Present(of):
-                return self.leaf(Absent(of))
+                return self._settled(Absent(of), state)
             case Absent(of):
                 return self.leaf(Present(of))
         return self.unless(leaf)
+
+
+def _placed(cond: Any, *, negated: bool, place: int) -> Iterator[tuple[Any, bool, int]]:
+    """Yield (leaf, whether it is negated, the OR that holds it, or 0) of a condition, as it is once `NOT` has moved."""
+    match cond:
+        case ConditionFieldEqualsValueExpression():
+            yield cond, negated, place
+        case ConditionNOT(args=[inner]):
+            yield from _placed(inner, negated=not negated, place=place)
+        case ConditionAND() | ConditionOR():
+            joins = isinstance(cond, ConditionOR) is not negated
+            for arg in cond.args:
+                yield from _placed(arg, negated=negated, place=(place or id(cond)) if joins else 0)
 
 
 def has_case(text: str) -> bool:

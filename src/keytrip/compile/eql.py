@@ -17,7 +17,19 @@ from keytrip.compile.esql_conditions import Condition
 from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import header_of
 from keytrip.compile.kibana import detection_rule
-from keytrip.compile.leaves import Absent, Compares, Equals, Leaf, Like, Matches, Never, Present, SameAs, Within
+from keytrip.compile.leaves import (
+    Absent,
+    Compares,
+    Equals,
+    Leaf,
+    Like,
+    Matches,
+    Named,
+    Never,
+    Present,
+    SameAs,
+    Within,
+)
 from keytrip.compile.values import decimal_text
 from keytrip.errors import ContentError
 
@@ -62,13 +74,13 @@ class EqlBackend(OneEvent, NegationAtLeaves):
         text = self._test(leaf).text
         return f"({text})" if " and " in text else text
 
-    def beside_null(self, tested: list[str], others: list[str]) -> str:
+    def hidden_null(self, of: Named) -> str:
         """Refuse: EQL shares the optimiser, and has nothing to hide a test from it.
 
         Raises:
             ContentError: Always.
         """
-        message = f"EQL may drop events for {' and '.join([*tested, *others])}: a field is null, and tested besides"
+        message = f"EQL may drop events: {of.name} is asked to be null, and tested besides"
         raise ContentError(message, hint="drop the test that cannot hold, or use esql, lucene, opensearch")
 
     def unless(self, leaf: Leaf) -> str:

@@ -17,7 +17,7 @@ from keytrip.compile.esql_temporal import temporal_steps
 from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.kibana import detection_rule
-from keytrip.compile.leaves import Leaf
+from keytrip.compile.leaves import Absent, Leaf, Named
 from keytrip.compile.plan import Plan
 from keytrip.errors import ContentError
 
@@ -63,10 +63,9 @@ class EsqlBackend(NegationAtLeaves):
     def _test(self, leaf: Leaf) -> Condition:
         return esql_test(leaf, self.column)
 
-    def beside_null(self, tested: list[str], others: list[str]) -> str:
-        """Hide the tests for null from the optimiser; the others stay what the index can be asked for."""
-        hidden = [f"COALESCE({text}, false)" for text in tested]
-        return " AND ".join([*hidden, *(f"({text})" for text in others)])
+    def hidden_null(self, of: Named) -> str:
+        """Write it in a `COALESCE`, which the index is not asked for."""
+        return f"COALESCE({self.leaf(Absent(of))}, false)"
 
     def unless(self, leaf: Leaf) -> str:
         """Write a leaf that is negated."""
@@ -119,7 +118,7 @@ class EsqlBackend(NegationAtLeaves):
         events = event_steps(plan, column)
         groups = temporal_steps(plan, events) if plan.temporal else group_steps(plan, events.columns.__getitem__)
         made = [*events.steps, *groups]
-        return [*steps, *day_steps("".join(made)), *made, *verdict_steps(plan)]
+        return [*steps, *day_steps("\n".join(made)), *made, *verdict_steps(plan)]
 
 
 def _events_of(table: str) -> str:

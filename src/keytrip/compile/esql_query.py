@@ -202,6 +202,8 @@ def _block_steps(block: Block) -> list[str]:
         test = esql_excess(block)
         if block.fires_without_row:
             test = f"baseline_found IS NULL OR ({test})"
+        elif block.needs_row:
+            test = f"baseline_found AND ({test})"
         return [*_join(block.table, block.on, block, own), f"WHERE {test}"]
     steps = []
     if block.share is None:

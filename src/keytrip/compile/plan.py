@@ -57,6 +57,11 @@ class Block:
         return tuple(dict.fromkeys((*columns_of(self.exceeds), *columns_of(self.where))))
 
     @property
+    def needs_row(self) -> bool:
+        """Whether it must be asked for the row: an `exceeds` that names no column holds without one."""
+        return not self.fires_without_row and not columns_of(self.exceeds)
+
+    @property
     def absent(self) -> bool:
         """Whether this is the membership form."""
         return self.exceeds is None

@@ -235,7 +235,11 @@ def _membership(block: Block, number: int) -> list[str]:
 def _excess(block: Block, number: int) -> list[str]:
     output = [(c, f"baseline_{block.prefix}{c}") for c in block.columns]
     test = spl_excess(block)
-    if block.fires_without_row or not output:
-        output.append((block.on[0], f"kt_found_{number}"))
-    test = f"((isnull(kt_found_{number})) OR {test})" if block.fires_without_row else test
+    found = f"kt_found_{number}"
+    if block.fires_without_row:
+        test = f"((isnull({found})) OR {test})"
+    elif block.needs_row:
+        test = f"((isnotnull({found})) AND {test})"
+    if block.fires_without_row or block.needs_row:
+        output.append((block.on[0], found))
     return [_lookup(block.table, block.on, output), f"where {test}"]

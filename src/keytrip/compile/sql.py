@@ -156,6 +156,7 @@ def _excess(dialect: Dialect, block: Block, alias: str) -> str:
     test = f"coalesce(cast(g.value as double) > {arithmetic(dialect, block.exceeds, alias)}, false)"
     if block.where is not None:
         test += f" and {logic(dialect, block.where, alias)}"
+    key = f"{alias}.{dialect.name(block.on[0])}"
     if block.fires_without_row:
-        return f"({alias}.{dialect.name(block.on[0])} is null or ({test}))"
-    return f"({test})"
+        return f"({key} is null or ({test}))"
+    return f"({key} is not null and {test})" if block.needs_row else f"({test})"

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
 from itertools import islice
+from ssl import SSLContext
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -15,12 +16,30 @@ from keytrip.export.layout import elastic_data_stream, elastic_index_template
 
 TIMEOUT_SECONDS = 60
 BULK_DOCUMENTS = 2000
-NAMESPACE = "test"
 Document = Mapping[str, object]
 
 
 class SearchError(RuntimeError):
     """The server refused a request, or answered only a part of it."""
+
+
+class _WithoutWarnings(HTTPResponse):
+    """An answer whose `Warning` headers are not read.
+
+    ES|QL sends one for each text that is no address, and `http.client` takes no more than a hundred headers.
+    """
+
+    def begin(self) -> None:
+        """Read the status and the headers."""
+        readline = self.fp.readline
+
+        def unwarned(limit: int = -1, /) -> bytes:
+            while (line := readline(limit)).lower().startswith(b"warning:"):
+                pass
+            return line
+
+        self.fp.readline = unwarned  # type: ignore[method-assign]
+        super().begin()
 
 
 @dataclass(frozen=True)
@@ -29,9 +48,15 @@ class SearchClient:
 
     Attributes:
         url: Where it listens.
+        authorization: The header of that name; empty: none.
+        context: What is trusted, over https.
+        namespace: The last part of the data streams' names.
     """
 
     url: str
+    authorization: str = field(default="", repr=False)
+    context: SSLContext | None = field(default=None, repr=False)
+    namespace: str = "test"
 
     def call(self, method: str, path: str, body: object = None) -> Any:
         """Send a request and return the parsed answer; `body` is sent as JSON, text as it is (NDJSON for bulk).
@@ -41,10 +66,13 @@ class SearchClient:
         """
         text = body if isinstance(body, str) else json.dumps(body)
         kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
-        connection = HTTPConnection(urlsplit(self.url).netloc, timeout=TIMEOUT_SECONDS)
+        connection = self._connection()
         try:
             headers = {} if body is None else {"Content-Type": kind}
-            connection.request(method, path, None if body is None else text.encode(), headers)
+            headers |= {"Authorization": self.authorization} if self.authorization else {}
+            connection.request(
+                method, urlsplit(self.url).path.rstrip("/") + path, None if body is None else text.encode(), headers
+            )
             response = connection.getresponse()
             answer = response.read().decode()
         finally:
@@ -53,9 +81,20 @@ class SearchClient:
             raise SearchError(f"{method} {path}: {response.status} {_reason(answer)}")
         return json.loads(answer)
 
+    def _connection(self) -> HTTPConnection:
+        address = urlsplit(self.url)
+        secure = address.scheme == "https"
+        connection = (
+            HTTPSConnection(address.netloc, timeout=TIMEOUT_SECONDS, context=self.context)
+            if secure
+            else HTTPConnection(address.netloc, timeout=TIMEOUT_SECONDS)
+        )
+        connection.response_class = _WithoutWarnings
+        return connection
+
     def load(self, table: str, documents: Iterable[Document]) -> None:
         """Make `documents` the only content of a canonical table's data streams, mapped by keytrip's own template."""
-        stream = elastic_data_stream(table, NAMESPACE)
+        stream = elastic_data_stream(table, self.namespace)
         self.call("PUT", f"/_index_template/keytrip-{table}", elastic_index_template(table))
         self._empty(stream)
         self._bulk(stream, "create", documents)

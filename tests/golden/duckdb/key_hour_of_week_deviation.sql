@@ -14,4 +14,4 @@ left join "key_requests_daily" b1 on g."key_id" = b1."key_id"
 where g.value >= 30
   and g.share > cast(0.4 as double)
   and exists (select 1 from "key_hours_of_week" m where m."key_id" = g."key_id")
-  and (coalesce(cast(g.value as double) > cast(0.0 as double), false) and (coalesce(cast(b1."days" as double) >= cast(14.0 as double), false) and coalesce((cast(b1."mean" as double) * cast(b1."days" as double)) >= cast(250.0 as double), false) and coalesce(cast(b1."mad" as double) <= (cast(1.0 as double) + (cast(0.25 as double) * cast(b1."median" as double))), false)))
+  and (b1."key_id" is not null and coalesce(cast(g.value as double) > cast(0.0 as double), false) and (coalesce(cast(b1."days" as double) >= cast(14.0 as double), false) and coalesce((cast(b1."mean" as double) * cast(b1."days" as double)) >= cast(250.0 as double), false) and coalesce(cast(b1."mad" as double) <= (cast(1.0 as double) + (cast(0.25 as double) * cast(b1."median" as double))), false)))

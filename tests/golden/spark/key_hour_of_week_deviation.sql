@@ -16,4 +16,4 @@ left join `key_requests_daily` b1 on g.`key_id` = b1.`key_id`
 where g.value >= 30
   and g.share > 0.4D
   and exists (select 1 from `key_hours_of_week` m where m.`key_id` = g.`key_id`)
-  and (coalesce(cast(g.value as double) > 0.0D, false) and (coalesce(cast(b1.`days` as double) >= 14.0D, false) and coalesce((cast(b1.`mean` as double) * cast(b1.`days` as double)) >= 250.0D, false) and coalesce(cast(b1.`mad` as double) <= (1.0D + (0.25D * cast(b1.`median` as double))), false)))
+  and (b1.`key_id` is not null and coalesce(cast(g.value as double) > 0.0D, false) and (coalesce(cast(b1.`days` as double) >= 14.0D, false) and coalesce((cast(b1.`mean` as double) * cast(b1.`days` as double)) >= 250.0D, false) and coalesce(cast(b1.`mad` as double) <= (1.0D + (0.25D * cast(b1.`median` as double))), false)))

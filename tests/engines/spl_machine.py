@@ -144,7 +144,8 @@ def value(tree: Parsed, row: Mapping[str, Any]) -> Any:
             assert not isinstance(found, Unknown), "if() over what is not settled"
             return value(then if found is True else otherwise, row)
         case ("call", name, arguments):
-            return _FUNCTIONS[name](*(value(argument, row) for argument in arguments))
+            given = [value(argument, row) for argument in arguments]
+            return UNKNOWN if UNKNOWN in given else _FUNCTIONS[name](*given)
     raise AssertionError(tree)
 
 
@@ -194,7 +195,7 @@ def _arithmetic(sign: str, left: float, right: float) -> float | None:
 
 def _extreme(pick: Callable[..., Any]) -> Callable[..., Any]:
     def extreme(*values: Any) -> Any:
-        return UNKNOWN if None in values or UNKNOWN in values else pick(*values)
+        return UNKNOWN if None in values else pick(*values)
 
     return extreme
 

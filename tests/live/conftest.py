@@ -1,0 +1,39 @@
+"""What the parity records are, and what every SIEM has to say of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines.worlds import World, world_of_files
+from judge.test_parity import DATA, Said, said
+
+from keytrip.rules.load import Document, load_rules
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """The parity records, and the baselines of their history."""
+    history, recent = DATA / "history.ndjson.gz", DATA / "recent.ndjson.gz"
+    return world_of_files([history], [recent], Path(tmp_path_factory.mktemp("parity")))
+
+
+@pytest.fixture(scope="module")
+def documents() -> list[Document]:
+    """The shipped rules."""
+    return load_rules()
+
+
+@pytest.fixture(scope="module")
+def expected() -> Said:
+    """What the reference detector said."""
+    rows = json.loads((DATA / "expected_alerts.json").read_text(encoding="utf-8"))
+    return {(row["key_id"], row["day"], row["type"]): row["severity"] for row in rows}
+
+
+def reference(rows: list[Mapping[str, Any]]) -> Said:
+    """Return what rows of the reference rules say, in the detector's words."""
+    return said({**row, "window_start": str(row["window_start"])} for row in rows)
