@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from compile.spl_machine import run
+from compile.spl_machine import indexed, run
 from engines.invented import BASES, INNER, correlations, invented_world, plain_rules, sliding
 from engines.worlds import World, in_order
 from judge.detections import random_rules
@@ -26,8 +26,7 @@ _TIMES = ("window_start", "window_end", "first_seen", "last_seen")
 
 def events_of(world: World) -> list[dict[str, Any]]:
     """Return the usage events as Splunk holds them."""
-    envelopes = (splunk_event("usage", record) for record in world.records("usage"))
-    return [{**e["event"], "_time": e["time"], "sourcetype": e["sourcetype"]} for e in envelopes]
+    return indexed(splunk_event("usage", record) for record in world.records("usage"))
 
 
 def lookups_of(world: World) -> dict[str, list[dict[str, Any]]]:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from compile.rules import base, compiled, condition, counted, matching, text
+from compile.rules import PATH, base, compiled, condition, counted, document, matching, text
+from compile.spl_machine import met
+from hypothesis import given
+from hypothesis import strategies as st
 
+from keytrip.compile.splunk_terms import term_of
 from keytrip.rules.load import Document
 
 DAILY = {"table": "key_requests_daily", "exceeds": "mean"}
@@ -76,6 +81,66 @@ def test_hostile_title() -> None:
     rule = Document({**counted().data, "title": '``` | delete [x] `m`\n| "y" $t$'}, counted().path, 1)
     first = text("splunk", rule, base()).splitlines()[0]
     assert first == "```counted: ''' / delete (x) 'm' / 'y'  t  (high)"
+
+
+GPT = {"model": "GPT-4o"}
+TEXTS = st.text('aB1.-_:@/% "\\ß\u212a*', max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [
+        (matching(GPT), "TERM(gpt-4o)"),
+        (matching({"model|cased": "GPT-4o"}), "TERM(gpt-4o)"),
+        (matching(GPT, product="OpenAI"), "TERM(openai) TERM(gpt-4o)"),
+        (matching({"model": ["a", "b"], "user": "u"}), "(TERM(a) OR TERM(b)) TERM(u)"),
+        (matching(GPT, {"user": "u", "project": "p"}, condition="a or b"), "(TERM(gpt-4o) OR (TERM(u) TERM(p)))"),
+        (matching(GPT, {"user": "a", "project": "b c"}), "TERM(gpt-4o) TERM(a)"),
+        # an alternative without a term, and what stands under NOT, ask for nothing
+        (matching(GPT, {"user": "u x"}, condition="a or b"), ""),
+        (matching(GPT, condition="not a"), ""),
+        (matching({"model|neq": "GPT-4o"}), ""),
+        # major breakers, what JSON may escape, breakers at an end, parts of a text, numbers, fields of time or metadata
+        *((matching({"model": text}), "") for text in ("a b", "a--b", "a/b", "a%20b", "a\\b", "größe", "-a", "a.", "")),
+        (matching({"model|cased": "4\u212a"}), ""),
+        (matching({"model|startswith": "gpt"}), ""),
+        (matching({"status_code": 404}), ""),
+        (matching({"day": "2026-04-01"}), ""),
+        (matching({"source": "litellm"}), ""),
+    ],
+)
+def test_terms(rule: Document, asked: str) -> None:
+    """The index is asked for whole texts without major breakers, never for less than what matches."""
+    assert text("splunk", rule).splitlines()[3] == f'index=keytrip sourcetype="keytrip:usage" {asked}'.strip()
+
+
+def test_terms_of_tables() -> None:
+    """Each table of a correlation is asked for the terms of its own rules, if all of them have some."""
+    audit = base({"a": {"action": "limit_raised"}, "condition": "a"}, category="ai_audit")
+    other = document({"name": "other", **{part: matching(GPT).data[part] for part in ("logsource", "detection")}})
+    third = document({"name": "third", "logsource": other.data["logsource"], "detection": base().data["detection"]})
+
+    def asked(*bases: Document) -> str:
+        rule = counted(group_by=())
+        names = [one.name for one in bases]
+        both = Document({**rule.data, "correlation": {**rule.data["correlation"], "rules": names}}, PATH, 1)
+        return text("splunk", both, *bases).splitlines()[3]
+
+    alone = 'index=keytrip sourcetype="keytrip:audit" TERM(limit_raised)'
+    assert asked(audit) == alone
+    types = 'index=keytrip ((sourcetype="keytrip:audit" TERM(limit_raised)) OR '
+    assert asked(audit, other) == f'{types}(sourcetype="keytrip:usage" TERM(gpt-4o)))'
+    assert asked(audit, other, third) == f'{types}sourcetype="keytrip:usage")'
+
+
+@given(wanted=TEXTS, found=TEXTS, ascii_only=st.booleans())
+def test_terms_only_narrow(wanted: str, found: str, *, ascii_only: bool) -> None:
+    """Whatever a text is, an event that has it, in any case, is found by its term."""
+    for value in (found, wanted, wanted.upper(), wanted.lower()):
+        raw = json.dumps({"b": found, "model": value, "c": 1}, ensure_ascii=ascii_only)
+        term = term_of(wanted)
+        if term and value.lower() == wanted.lower():
+            assert met(("term", term[5:-1]), {"_raw": raw})
 
 
 def test_product_is_exact() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from compile.spl_machine import run
+from compile.spl_machine import indexed, run
 from hypothesis import HealthCheck, given, settings
 from judge import compare
 from judge.correlated import Correlated, correlated, deriving
@@ -38,8 +38,7 @@ def ours(con: duckdb.DuckDBPyConnection, case: Correlated) -> list[dict[str, Any
     if compiled.reason:
         return compiled.reason
     load(con, case)
-    envelopes = [splunk_event(table, record) for table in ("usage", "audit") for record in records(con, table)]
-    shipped = [{**e["event"], "_time": e["time"], "sourcetype": e["sourcetype"]} for e in envelopes]
+    shipped = indexed(splunk_event(table, record) for table in ("usage", "audit") for record in records(con, table))
     kind = found[-1].data["correlation"]["type"]
     return [alert(kind, timed(row)) for row in run(compiled.text, shipped, {})]
 

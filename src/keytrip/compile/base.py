@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -19,7 +19,7 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.formats import Writer, Written, as_it_is
 from keytrip.compile.plan import Plan
-from keytrip.compile.resolve import place_of, plan_of, table_of
+from keytrip.compile.resolve import NARROWING, place_of, plan_of, table_of
 from keytrip.compile.schedule import EVERY_EVENT, range_of
 from keytrip.compile.stock import convert_parted, stock_backend
 from keytrip.errors import ContentError, KeytripError
@@ -172,8 +172,10 @@ class KeytripBackend(TextQueryBackend):
             self.init_processing_pipeline(output_format)
         self.last_processing_pipeline.apply(rule)
         self._table = table_of(rule)
-        condition = self._condition(rule)
+        parsed = [condition.parsed for condition in rule.detection.parsed_condition]
+        condition = self._condition(rule, parsed)
         rule.set_conversion_result([condition])
+        rule.custom_attributes[NARROWING] = self.narrowing(rule, parsed)
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
         query: Any = self._written(rule, output_format, self.plain(rule, self._table, condition))
@@ -182,10 +184,19 @@ class KeytripBackend(TextQueryBackend):
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
 
-    def _condition(self, rule: SigmaRule) -> str:
+    def narrowing(self, rule: SigmaRule, parsed: Sequence[Any]) -> str:  # noqa: ARG002 - for targets that have one
+        """Return what an index can be asked for before the exact test: every event that matches `rule` meets it.
+
+        Args:
+            rule: A plain rule.
+            parsed: Its conditions, as pySigma parsed them; one of them has to hold.
+        """
+        return ""
+
+    def _condition(self, rule: SigmaRule, parsed: Sequence[Any]) -> str:
         parts = []
-        for parsed in rule.detection.parsed_condition:
-            converted = self.convert_condition(parsed.parsed, ConversionState())
+        for each in parsed:
+            converted = self.convert_condition(each, ConversionState())
             if not isinstance(converted, str):
                 raise ContentError("its condition cannot be converted", place=place_of(rule))
             parts.append(converted)

@@ -74,12 +74,15 @@ class Base:
         condition: Which of the source's events the rule matches, in the target's language (what the backend's
             `convert_condition` wrote); empty for a plan, whose alerts all count.
         aliases: Name in the correlation -> field of this base's events; a name that is not there is the field's own.
+        narrowing: What the target's index can be asked for before the condition, as the backend's `narrowing` wrote it;
+            empty for a plan, and where there is nothing to ask for.
     """
 
     name: str
     source: str | Plan
     condition: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    narrowing: str = ""
 
     def field(self, name: str) -> str:
         """Return what this base's events call a field of the correlation."""

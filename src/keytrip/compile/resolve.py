@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sigma.correlations import SigmaCorrelationRule
     from sigma.rule import SigmaRule
 
+# The attribute of a converted base rule that holds what its target's index can be asked for.
+NARROWING = "keytrip_narrowing"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TIMESPAN = re.compile(r"(\d+)([smhdw])")
 _DIGITS = 12
@@ -164,7 +166,8 @@ def _bases(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Iterator[Base
         renamed = aliases[id(base)]
         if isinstance(base, SigmaRule):
             (condition,) = base.get_conversion_result()
-            yield Base(name, table_of(base), str(condition), renamed)
+            narrowing = str(base.custom_attributes.get(NARROWING, ""))
+            yield Base(name, table_of(base), str(condition), renamed, narrowing)
         else:
             yield Base(name, plan_of(base, packs), aliases=renamed)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
@@ -15,11 +15,13 @@ from keytrip.compile.formats import Writer, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Block, Plan
+from keytrip.compile.resolve import NARROWING
 from keytrip.compile.savedsearches import saved_search
 from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
 from keytrip.compile.splunk_events import DERIVED, alert_column, day_steps, event_steps, search_text
 from keytrip.compile.splunk_expressions import spl_all, spl_excess, spl_threshold
 from keytrip.compile.splunk_temporal import temporal_steps
+from keytrip.compile.splunk_terms import any_term, narrowed_tables, term_of, terms_of
 from keytrip.errors import ContentError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -69,11 +71,18 @@ class SplunkBackend(LeafBackend):
         """Compare as written."""
         return spl_exactly(self.column(field), text)
 
+    def narrowing(self, rule: SigmaRule, parsed: Sequence[Any]) -> str:
+        """Ask the index for whole texts (see `splunk_terms`)."""
+        product = [term_of(rule.logsource.product)] if rule.logsource.product else []
+        found = any_term([terms_of(condition, self.leaf_of) for condition in parsed])
+        return " ".join(filter(None, dict.fromkeys([*product, found])))
+
     def plain(self, rule: SigmaRule, table: str, condition: str) -> str:
         """Every matching event, with the rule and its level."""
         head = header_of(rule, _needs([table], ()))
+        tables = {table: str(rule.custom_attributes.get(NARROWING, ""))}
         steps = [*day_steps(condition), f"where {parenthesised(condition)}", _labels(head.rule, head.level)]
-        return _query(head, [table], steps)
+        return _query(head, tables, steps)
 
     def correlate(self, plan: Plan) -> str:
         """Group events by window, or slide a window over them, then look the reduced rows up.
@@ -82,7 +91,7 @@ class SplunkBackend(LeafBackend):
             ContentError: The plan's events are alerts and records together, or want a field that SPL cannot make.
         """
         head = header_of(plan, _needs(plan.reads, [table for each in plan.all for table in each.tables]))
-        return _query(head, plan.reads, [*self._alerts(plan), *_shape(plan)])
+        return _query(head, narrowed_tables(plan), [*self._alerts(plan), *_shape(plan)])
 
     def _alerts(self, plan: Plan) -> list[str]:
         """Return the steps to one row an alert."""
@@ -101,7 +110,7 @@ def _needs(sources: Sequence[str], tables: Sequence[str]) -> list[str]:
     return [f"index keytrip with sourcetype {types}", *(f"lookup keytrip_{name}" for name in dict.fromkeys(tables))]
 
 
-def _query(head: Header, tables: Sequence[str], steps: Sequence[str]) -> str:
+def _query(head: Header, tables: Mapping[str, str], steps: Sequence[str]) -> str:
     comment = "```" + "\n".join(head.lines) + "```"
     return "\n".join([comment, search_text(tables), *(f"| {step}" for step in steps)])
 

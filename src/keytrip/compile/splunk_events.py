@@ -40,10 +40,12 @@ def day_steps(text: str) -> list[str]:
     return [f"eval {name} = {value}" for name, value in steps]
 
 
-def search_text(tables: Sequence[str]) -> str:
-    """Return the search that reads canonical tables."""
-    types = [f'sourcetype="keytrip:{table}"' for table in tables]
-    return f"index=keytrip {_any(types)}"
+def search_text(tables: Mapping[str, str]) -> str:
+    """Return the search that reads canonical tables, each with what its events meet besides (`splunk_terms`)."""
+    each = [(f'sourcetype="keytrip:{table}"', terms) for table, terms in tables.items()]
+    if len(each) == 1:
+        return " ".join(["index=keytrip", *filter(None, each[0])])
+    return f"index=keytrip {_any([f'({kind} {terms})' if terms else kind for kind, terms in each])}"
 
 
 def alert_column(inner: Plan, name: str) -> str:
