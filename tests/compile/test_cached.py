@@ -183,3 +183,18 @@ def test_help_names_every_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["compile", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(target in shown for target in (*TARGETS, "all"))
+
+
+def test_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option changes the text although the rule is the same; one without a value is told how to write it."""
+    texts = []
+    for option in ([], ["-O", "data_model=one"], ["-O", "data_model=two"], []):
+        assert app.run(["compile", "key_cost_robust", *option]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[3]
+    assert ["tstats" in text for text in texts] == [False, True, True, False]
+    assert "from datamodel=two.usage" in texts[2]
+    assert app.run(["compile", "key_cost_robust", "-O", "data_model"]) == 2
+    assert "such as -O data_model=keytrip" in capsys.readouterr().err
+    assert app.run(["compile", "key_cost_robust", "--target", "esql", "-O", "data_model=one"]) == 2
+    assert "esql has no option 'data_model'" in capsys.readouterr().err

@@ -12,6 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from keytrip.compile.splunk_terms import term_of
+from keytrip.compile.targets import Compiled, compile_to
+from keytrip.errors import UsageError
 from keytrip.rules.load import Document
 
 DAILY = {"table": "key_requests_daily", "exceeds": "mean"}
@@ -255,3 +257,71 @@ def test_refusals() -> None:
     """What SPL cannot say exactly is refused, with the targets that can."""
     leak = base({"a": {"timestamp|fieldref": "exposed_at"}, "condition": "a"}, category="ai_leak")
     assert "duckdb, spark and esql can" in compiled("splunk", leak).reason
+
+
+def summarised(rule: Document, *bases: Document) -> Compiled:
+    """Return what a rule becomes over the data model `keytrip`."""
+    return compile_to("splunk", [rule], [rule, *(bases or (base(),))], (), {"data_model": "keytrip"})[0]
+
+
+def test_data_model() -> None:
+    """Over a data model the same rule begins with tstats, and adds up counts instead of events."""
+    rule = counted("value_avg", {"field": "cost_usd", "gt": 1}, timespan="100m", baseline=DAILY)
+    found = summarised(rule, matching({"model": "gpt*"})).text.splitlines()
+    assert found[1] == "needs: data model keytrip with dataset usage, lookup keytrip_key_requests_daily"
+    measures = "count as kt_count sum(usage.cost_usd) as kt_sum count(usage.cost_usd) as kt_number"
+    times = "min(usage.event_time) as kt_first max(usage.event_time) as kt_last"
+    tested = "(isnotnull('usage.model')) AND match(lower('usage.model'), \"^gpt\")"
+    sums = "sum(kt_sum) as kt_sum sum(kt_number) as kt_number sum(kt_count) as events"
+    assert found[3:8] == [
+        f"| tstats {measures} {times} from datamodel=keytrip.usage by usage.key_id usage.model _time span=300s",
+        f"| where ((isnotnull('usage.key_id')) AND ({tested}))",
+        "| eval window_start = (floor(_time / 6000) * 6000), key_id = 'usage.key_id'",
+        f"| stats {sums} min(kt_first) as first_seen max(kt_last) as last_seen by key_id window_start",
+        "| eval value = exact(kt_sum / kt_number)",
+    ]
+    assert found[8:] == text("splunk", rule, matching({"model": "gpt*"})).splitlines()[7:]
+
+
+@pytest.mark.parametrize(
+    ("rule", "first", "reason"),
+    [
+        (matching({"user": None}), None, "it returns no events"),
+        (counted(), matching({"user": "x"}, condition="not a"), "it leaves out events without user"),
+        (counted(), matching({"user": None}), "it leaves out events without user"),
+        (counted(), matching({"user": "x"}, {"project": "y"}, condition="a or b"), "it leaves out events without user"),
+        (counted("value_count", {"field": "model", "gt": 1}), None, "it leaves out events without model"),
+        (counted("value_median", {"field": "cost_usd", "gt": 1}), None, "value_median needs single events"),
+        (counted("value_sum", {"field": "hour_of_day", "gt": 1}), None, "hour_of_day is no field"),
+    ],
+)
+def test_data_model_refuses(rule: Document, first: Document | None, reason: str) -> None:
+    """What tstats cannot say is refused, with the way out."""
+    found = summarised(rule, first or base())
+    assert not found.text
+    assert f"tstats cannot say it: {reason}" in found.reason
+    assert "without the option data_model" in found.reason
+
+
+def test_data_model_of_tables() -> None:
+    """A rule over two tables reads two datasets, which tstats does not; a temporal one needs single events."""
+    audit = document(
+        {
+            "name": "audit",
+            "logsource": {"category": "ai_audit"},
+            "detection": {"a": {"action": "x"}, "condition": "a"},
+        }
+    )
+    both = {**counted(group_by=()).data["correlation"], "rules": ["base", "audit"]}
+    rule = document({"name": "both", "correlation": both})
+    assert "it reads one dataset" in summarised(rule, base(), audit).reason
+    pair = {"type": "temporal", "rules": ["base", "audit"], "timespan": "1h"}
+    assert "temporal correlations" in summarised(document({"name": "pair", "correlation": pair}), base(), audit).reason
+
+
+def test_options() -> None:
+    """An option has to be one of the target's, and a data model's name has to be one."""
+    with pytest.raises(UsageError, match="splunk has no option 'layout'"):
+        compile_to("splunk", [base()], [base()], (), {"layout": "x"})
+    found = compile_to("splunk", [counted()], [counted(), base()], (), {"data_model": "a b | delete"})[0]
+    assert "cannot be a data model" in found.reason

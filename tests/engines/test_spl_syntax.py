@@ -25,3 +25,12 @@ def test_invented(spl_check: SplCheck) -> None:
     found = compile_to("splunk", rules, [*BASES, INNER, *rules])
     assert not [one.reason for one in found if one.reason]
     assert not {name: errors for name, errors in spl_check({one.rule: one.text for one in found}).items() if errors}
+
+
+def test_data_model(spl_check: SplCheck) -> None:
+    """So does what is written over an accelerated data model."""
+    rules = [*correlations(), *sliding()]
+    found = compile_to("splunk", rules, [*BASES, INNER, *rules], (), {"data_model": "keytrip"})
+    texts = {one.rule: one.text for one in found if one.text}
+    assert len(texts) > 20
+    assert not {name: errors for name, errors in spl_check(texts).items() if errors}

@@ -174,6 +174,7 @@ def compile_(
         ),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show which part of a rule became what.")] = False,
+    option: opt.Options = None,
     tag: Tags = None,
     pack: opt.Packs = None,
     var: opt.Vars = None,
@@ -204,7 +205,7 @@ def compile_(
     chosen = _chosen(documents, names, tag, loud=False)
     if explain:
         return _explained(chosen, documents, targets[0], packs, form)
-    results = compile_cached(targets, chosen, documents, packs, opt.cache_dir())
+    results = compile_cached(targets, chosen, documents, packs, opt.cache_dir(), opt.target_options(option))
     if out is not None:
         _written(results, out, targets, form, quiet=quiet)
     else:

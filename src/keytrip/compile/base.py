@@ -18,7 +18,7 @@ from sigma.processing.transformations import FieldMappingTransformation, SetStat
 from sigma.rule import SigmaRule
 
 from keytrip.compile.formats import Writer, Written, as_it_is
-from keytrip.compile.plan import Plan
+from keytrip.compile.plan import Narrowing, Plan
 from keytrip.compile.resolve import NARROWING, place_of, plan_of, table_of
 from keytrip.compile.schedule import EVERY_EVENT, range_of
 from keytrip.compile.stock import convert_parted, stock_backend
@@ -78,6 +78,8 @@ class KeytripBackend(TextQueryBackend):
     writers: ClassVar[Mapping[str, Writer]] = {"default": as_it_is}
     # our format -> pySigma's that comes closest, for rules of other logsources
     stock_formats: ClassVar[Mapping[str, str]] = {}
+    # options of the backend (`sigma convert -O`), each with what it does
+    options: ClassVar[Mapping[str, str]] = {}
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
@@ -184,14 +186,14 @@ class KeytripBackend(TextQueryBackend):
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
 
-    def narrowing(self, rule: SigmaRule, parsed: Sequence[Any]) -> str:  # noqa: ARG002 - for targets that have one
-        """Return what an index can be asked for before the exact test: every event that matches `rule` meets it.
+    def narrowing(self, rule: SigmaRule, parsed: Sequence[Any]) -> Narrowing:  # noqa: ARG002 - for targets that have one
+        """Return what is true of every event that `rule` matches, for what can be asked before the exact test.
 
         Args:
             rule: A plain rule.
             parsed: Its conditions, as pySigma parsed them; one of them has to hold.
         """
-        return ""
+        return Narrowing()
 
     def _condition(self, rule: SigmaRule, parsed: Sequence[Any]) -> str:
         parts = []

@@ -63,6 +63,19 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Narrowing:
+    """What is true of every event that a plain rule matches, for a target that can use it before the exact test.
+
+    Attributes:
+        search: What its index can be asked for; empty for nothing.
+        present: Canonical fields that every such event has.
+    """
+
+    search: str = ""
+    present: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Base:
     """One rule that a correlation refers to: which events are its own, and what they call the correlation's fields.
 
@@ -74,15 +87,14 @@ class Base:
         condition: Which of the source's events the rule matches, in the target's language (what the backend's
             `convert_condition` wrote); empty for a plan, whose alerts all count.
         aliases: Name in the correlation -> field of this base's events; a name that is not there is the field's own.
-        narrowing: What the target's index can be asked for before the condition, as the backend's `narrowing` wrote it;
-            empty for a plan, and where there is nothing to ask for.
+        narrowing: What the backend's `narrowing` found; nothing for a plan.
     """
 
     name: str
     source: str | Plan
     condition: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
-    narrowing: str = ""
+    narrowing: Narrowing = Narrowing()
 
     def field(self, name: str) -> str:
         """Return what this base's events call a field of the correlation."""

@@ -14,7 +14,7 @@ from typing import Any
 from sigma.conditions import ConditionAND, ConditionFieldEqualsValueExpression, ConditionOR
 from sigma.types import SigmaExpansion
 
-from keytrip.compile.leaves import Equals, Leaf
+from keytrip.compile.leaves import Absent, Equals, Leaf, Never, SameAs
 from keytrip.compile.plan import Plan
 from keytrip.compile.splunk_conditions import parenthesised
 
@@ -53,6 +53,30 @@ def terms_of(condition: Any, leaf_of: LeafOf) -> str:
     return ""
 
 
+def present_in(condition: Any, leaf_of: LeafOf) -> frozenset[str]:
+    """Return the canonical fields that every event which meets a parsed condition has."""
+    match condition:
+        case ConditionAND(args=args):
+            return frozenset[str]().union(*(present_in(arg, leaf_of) for arg in args))
+        case ConditionOR(args=args):
+            return frozenset[str].intersection(*(present_in(arg, leaf_of) for arg in args))
+        case ConditionFieldEqualsValueExpression(value=SigmaExpansion(values=values)):
+            parts = [ConditionFieldEqualsValueExpression(condition.field, value) for value in values]
+            return frozenset[str].intersection(*(present_in(part, leaf_of) for part in parts))
+        case ConditionFieldEqualsValueExpression():
+            return _present(leaf_of(condition))
+    return frozenset()
+
+
+def _present(leaf: Leaf) -> frozenset[str]:
+    match leaf:
+        case Never() | Absent():
+            return frozenset()
+        case SameAs(of, other):
+            return frozenset({of.name, other.name})
+    return frozenset({leaf.of.name})
+
+
 def any_term(searches: Sequence[str]) -> str:
     """Return the search that one of `searches` is met; empty where one of them asks for nothing."""
     each = list(dict.fromkeys(searches))
@@ -72,6 +96,6 @@ def narrowed_tables(plan: Plan) -> dict[str, str]:
 def _narrowings(plan: Plan) -> Iterator[tuple[str, str]]:
     for base in plan.bases:
         if isinstance(base.source, str):
-            yield base.source, base.narrowing
+            yield base.source, base.narrowing.search
         else:
             yield from _narrowings(base.source)
