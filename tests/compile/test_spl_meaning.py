@@ -15,6 +15,7 @@ from engines.worlds import World, in_order
 from judge.detections import random_rules
 
 from keytrip.baselines.jobs import load_jobs
+from keytrip.compile.combined import compile_combined
 from keytrip.compile.targets import compile_to
 from keytrip.export.layout import lookup_name, splunk_event, splunk_lookup_rows
 from keytrip.records.sql import quote_name
@@ -119,3 +120,29 @@ def counting(base: Document) -> Document:
     """Return a correlation that counts a rule's events by key and hour."""
     correlation = {"type": "event_count", "rules": [base.name], "group-by": ["key_id"], "timespan": "1h"}
     return document({"name": f"of_{base.name}", "correlation": {**correlation, "condition": {"gte": 1}}})
+
+
+@pytest.mark.parametrize("seed", [15, 16])
+def test_combined(seed: int) -> None:
+    """Rules that share a search give in one pass the alerts that each gives alone, and no column of another rule."""
+    world = invented_world(seed, 300)
+    bases = [one for one in plain_rules() if one.name.startswith("is_")][:12]
+    rules = [*correlations(), *(counting(base) for base in bases)]
+    documents = [*BASES, INNER, *bases, *rules]
+    lookups, events = lookups_of(world), events_of(world)
+    shared = [one for one in compile_combined(rules, documents) if one.shared]
+    assert len(shared) >= 34
+    answers = {text: [dated(row) for row in run(text, events, lookups)] for text in {one.text for one in shared}}
+    assert len(answers) < 8
+    assert sum(map(len, answers.values())) > 1000
+    ours = {one.rule: one.text for one in compile_to("duckdb", rules, documents)}
+    found: dict[str, object] = {}
+    for one in shared:
+        expected = in_order(world.rows(ours[one.rule]))
+        rows = [row for row in answers[one.text] if row["rule"] == one.rule]
+        named = set(expected[0]) if expected else set()
+        answer = in_order({name: value for name, value in row.items() if name in named} for row in rows)
+        others = {name for row in rows for name, value in row.items() if value is not None and name not in named}
+        if expected != answer or others:
+            found[f"{one.rule} {one.text}"] = (expected[:1], answer[:1], len(expected), len(answer), others)
+    assert not found

@@ -7,6 +7,7 @@ from pathlib import Path
 from engines.invented import BASES, INNER, correlations, plain_rules, sliding
 from engines.spl_parser.spl_parser import SplCheck
 
+from keytrip.compile.combined import compile_combined
 from keytrip.compile.targets import compile_to
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -33,4 +34,12 @@ def test_data_model(spl_check: SplCheck) -> None:
     found = compile_to("splunk", rules, [*BASES, INNER, *rules], (), {"data_model": "keytrip"})
     texts = {one.rule: one.text for one in found if one.text}
     assert len(texts) > 20
+    assert not {name: errors for name, errors in spl_check(texts).items() if errors}
+
+
+def test_combined(spl_check: SplCheck) -> None:
+    """So do the searches that several rules share."""
+    rules = list(correlations())
+    texts = {one.shared: one.text for one in compile_combined(rules, [*BASES, INNER, *rules]) if one.shared}
+    assert len(texts) == 2
     assert not {name: errors for name, errors in spl_check(texts).items() if errors}

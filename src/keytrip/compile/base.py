@@ -83,6 +83,8 @@ class KeytripBackend(TextQueryBackend):
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
+    # what the last query's correlation means; None for a plain rule
+    plan: Plan | None = None
     # the time range that a schedule has to give the last query
     range: str = EVERY_EVENT
     # whether temporal correlations have a sliding window
@@ -181,7 +183,7 @@ class KeytripBackend(TextQueryBackend):
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
         query: Any = self._written(rule, output_format, self.plain(rule, self._table, condition))
-        self.range = EVERY_EVENT
+        self.range, self.plan = EVERY_EVENT, None
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
@@ -239,7 +241,7 @@ class KeytripBackend(TextQueryBackend):
         plan = plan_of(rule, self.packs)
         self._table = plan.reads[0]
         query: Any = self._written(rule, output_format, self.correlate(plan), plan)
-        self.range = range_of(plan, sliding=self.sliding)
+        self.range, self.plan = range_of(plan, sliding=self.sliding), plan
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]

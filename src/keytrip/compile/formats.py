@@ -23,6 +23,7 @@ class Written:
         table: The canonical table that it reads.
         plan: What a counting correlation means; None for a plain rule.
         deviations: Named deviations from SEMANTICS that the text has.
+        several: Whether its rows are alerts of several rules.
     """
 
     rule: Any
@@ -30,6 +31,13 @@ class Written:
     table: str
     plan: Plan | None = None
     deviations: tuple[str, ...] = ()
+    several: bool = False
+
+    @property
+    def alert_key(self) -> tuple[str, ...]:
+        """The columns that tell an alert of a correlation from others, and stay the same while it grows."""
+        groups = self.plan.group_by if self.plan is not None else ()
+        return (*(("rule",) if self.several else ()), *groups, "window_start")
 
     @property
     def name(self) -> str:
@@ -73,12 +81,17 @@ class Schedule:
     grace: int
 
 
-Writer: TypeAlias = Callable[[Written], str]
+Writer: TypeAlias = Callable[[Written], Any]
 
 
 def as_it_is(written: Written) -> str:
     """Return the bare query."""
     return written.query
+
+
+def as_facts(written: Written) -> Written:
+    """Return the facts, for a format that is written when all rules are known."""
+    return written
 
 
 def schedule_of(plan: Plan | None) -> Schedule:

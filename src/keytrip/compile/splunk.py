@@ -11,19 +11,20 @@ from sigma.processing.pipeline import ProcessingPipeline
 from sigma.rule import SigmaRule
 
 from keytrip.compile.base import METHODS, siem_pipeline
-from keytrip.compile.formats import Writer, as_it_is
+from keytrip.compile.formats import Writer, as_facts, as_it_is
 from keytrip.compile.header import Header, header_of
 from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Narrowing, Plan
 from keytrip.compile.resolve import NARROWING
-from keytrip.compile.savedsearches import saved_search
+from keytrip.compile.savedsearches import combined_searches, saved_search
 from keytrip.compile.splunk_blocks import verdict_steps
+from keytrip.compile.splunk_combined import batch_name, combined_steps
 from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
 from keytrip.compile.splunk_events import DERIVED, alert_column, day_steps, event_steps, search_text
 from keytrip.compile.splunk_groups import group_steps
 from keytrip.compile.splunk_temporal import temporal_steps
 from keytrip.compile.splunk_terms import any_term, narrowed_tables, present_in, term_of, terms_of
-from keytrip.compile.splunk_tstats import model_field, model_named, tstats_alerts
+from keytrip.compile.splunk_tstats import WITHOUT_MODEL, model_field, model_named, tstats_alerts
 from keytrip.errors import ContentError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -37,11 +38,17 @@ class SplunkBackend(LeafBackend):
     formats: ClassVar[dict[str, str]] = {
         "default": "SPL over index=keytrip and the lookups keytrip_<table>",
         "savedsearches": "stanzas of savedsearches.conf, one a rule",
+        "combined": "stanzas of savedsearches.conf, one for all rules over the same events",
         "data_model": "pySigma's searches of data models; for logsources other than ai_*",
     }
     correlation_methods: ClassVar[dict[str, str] | None] = METHODS | {"stats": "pySigma's; for other logsources"}
     options: ClassVar[Mapping[str, str]] = {"data_model": "accelerated data model to read with tstats"}
-    writers: ClassVar[Mapping[str, Writer]] = {"default": as_it_is, "savedsearches": saved_search}
+    writers: ClassVar[Mapping[str, Writer]] = {
+        "default": as_it_is,
+        "savedsearches": saved_search,
+        "combined": as_facts,
+    }
+    stock_formats: ClassVar[Mapping[str, str]] = {"combined": "savedsearches"}
     siem: ClassVar[str] = "splunk"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("splunk")
     or_token: ClassVar[str] = "OR"  # noqa: S105 - a word of the language
@@ -99,9 +106,7 @@ class SplunkBackend(LeafBackend):
         """
         head = header_of(rule, _needs([table], ()))
         if self._model:
-            raise ContentError(
-                "tstats cannot say it: it returns no events", hint="compile it without the option data_model"
-            )
+            raise ContentError("tstats cannot say it: it returns no events", hint=WITHOUT_MODEL)
         tables = {table: rule.custom_attributes[NARROWING].search}
         steps = [*day_steps(condition), f"where {parenthesised(condition)}", _labels(head.rule, head.level)]
         return _query(head, search_text(tables), steps)
@@ -119,6 +124,27 @@ class SplunkBackend(LeafBackend):
             return _query(head, "", [*steps, *_shape(plan)])
         head = header_of(plan, _needs(plan.reads, lookups))
         return _query(head, search_text(narrowed_tables(plan)), [*self._alerts(plan), *_shape(plan)])
+
+    def finalize(self, queries: list[Any], output_format: str) -> Any:
+        """Put rules together where that is the format."""
+        together = output_format == "combined"
+        return super().finalize(combined_searches(queries, self.combined) if together else queries, output_format)
+
+    def combined(self, plans: Sequence[Plan]) -> str:
+        """Return one search for the plans of one batch (see `splunk_combined`).
+
+        Raises:
+            ContentError: A data model is to be read.
+        """
+        if self._model:
+            raise ContentError("tstats cannot say it: several rules in one search", hint=WITHOUT_MODEL)
+        self._table = plans[0].reads[0]
+        lookups = [table for plan in plans for table in plan.tables]
+        rules = ", ".join(plan.rule for plan in plans)
+        head = Header(batch_name(plans), rules, f"{len(plans)} rules", _needs(plans[0].reads, lookups))
+        narrowings = [base.narrowing.search for plan in plans for base in plan.bases]
+        search = search_text({self._table: any_term(narrowings)})
+        return _query(head, search, combined_steps(plans, self.column))
 
     def _alerts(self, plan: Plan) -> list[str]:
         """Return the steps to one row an alert."""

@@ -31,7 +31,7 @@ def verdict_steps(plan: Plan) -> list[str]:
     tests = threshold_tests(plan)
     steps = [f"where {spl_all(tests)}"] if tests else []
     for number, block in enumerate(plan.blocks):
-        for one in looked_up(block, str(number)):
+        for one in looked_up(block, f"kt_found_{number}", f"kt_known_{number}"):
             steps += [lookup(one.table, one.on, one.output), f"where {one.test}"]
     return steps
 
@@ -42,9 +42,15 @@ def threshold_tests(plan: Plan) -> list[str]:
     return tests + [spl_threshold("share", b.share) for b in plan.blocks if b.share is not None]
 
 
-def looked_up(block: Block, mark: str) -> list[Looked]:
-    """Return what a block asks of its tables, in order; `mark` makes the names of its own columns unique."""
-    return _membership(block, mark) if block.absent else [_excess(block, mark)]
+def looked_up(block: Block, found: str, known: str) -> list[Looked]:
+    """Return what a block asks of its tables, in order.
+
+    Args:
+        block: The block.
+        found: Name of the column that says whether its table has a row.
+        known: Name of the one that says it of the table that it requires.
+    """
+    return _membership(block, found, known) if block.absent else [_excess(block, found)]
 
 
 def lookup(table: str, columns: Sequence[str], output: Sequence[tuple[str, str]]) -> str:
@@ -53,22 +59,19 @@ def lookup(table: str, columns: Sequence[str], output: Sequence[tuple[str, str]]
     return f"lookup keytrip_{table} {' '.join(columns)} OUTPUT {outputs}"
 
 
-def _membership(block: Block, mark: str) -> list[Looked]:
+def _membership(block: Block, found: str, known: str) -> list[Looked]:
     """Several rows do no harm: the names are null where the table has no row."""
-    found = []
+    looks = []
     if block.share is None:
-        name = f"kt_found_{mark}"
-        found.append(Looked(block.table, block.on, ((block.on[0], name),), f"(isnull({name}))"))
+        looks.append(Looked(block.table, block.on, ((block.on[0], found),), f"(isnull({found}))"))
     if block.requires is not None and block.requires[1]:
         table, columns = block.requires
-        name = f"kt_known_{mark}"
-        found.append(Looked(table, columns, ((columns[0], name),), f"(isnotnull({name}))"))
-    return found
+        looks.append(Looked(table, columns, ((columns[0], known),), f"(isnotnull({known}))"))
+    return looks
 
 
-def _excess(block: Block, mark: str) -> Looked:
+def _excess(block: Block, found: str) -> Looked:
     output = [(c, f"baseline_{block.prefix}{c}") for c in block.columns]
-    found = f"kt_found_{mark}"
     test = spl_excess(block)
     if block.fires_without_row or not output:
         output.append((block.on[0], found))

@@ -72,10 +72,7 @@ def group_steps(plan: Plan, measures: Measures = EVENTS) -> list[str]:
 def _simple(plan: Plan, measures: Measures) -> list[str]:
     field, before = (plan.fields or ("",))[0], []
     if len(plan.fields) > 1:
-        # lengths in front keep ("a", "bc") apart from ("ab", "c")
-        present = " AND ".join(f"(isnotnull({f}))" for f in plan.fields)
-        lengths = '.":".'.join(f"len({f})" for f in plan.fields)
-        before = [f'eval kt_values = if(({present}), ({lengths}.":".{".".join(plan.fields)}), null())']
+        before = [f"eval kt_values = {combination(plan.fields)}"]
         field = "kt_values"
     value = {
         "value_sum": f"{measures.total(field)} as value",
@@ -86,6 +83,14 @@ def _simple(plan: Plan, measures: Measures) -> list[str]:
     parts += [f"{measures.count} as events", measures.times]
     parts += ["sum(kt_absent) as kt_absent"] if plan.share_block else []
     return [*before, f"stats {' '.join(parts)} {_by(plan)}"]
+
+
+def combination(fields: Sequence[str]) -> str:
+    """Return the text of several fields as one value, null if one of them is."""
+    # lengths in front keep ("a", "bc") apart from ("ab", "c")
+    present = " AND ".join(f"(isnotnull({f}))" for f in fields)
+    lengths = '.":".'.join(f"len({f})" for f in fields)
+    return f'if(({present}), ({lengths}.":".{".".join(fields)}), null())'
 
 
 def _ranked(plan: Plan) -> list[str]:

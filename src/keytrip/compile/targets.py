@@ -41,6 +41,8 @@ class Compiled:
         line: Line of the rule's document in its file.
         range: The time range that a schedule must give the query.
         deviations: Named deviations from SEMANTICS that the text has.
+        shared: Name of the search that the text is of, for several rules; empty where it is the rule's own.
+        alone: Why a rule of a combined build has a search of its own.
     """
 
     rule: str
@@ -51,11 +53,13 @@ class Compiled:
     line: int | None = None
     range: str = ""
     deviations: tuple[str, ...] = ()
+    shared: str = ""
+    alone: str = ""
 
     @property
     def file(self) -> str:
         """Name of the compiled file."""
-        return f"{self.rule}.{TARGETS[self.target][2]}"
+        return f"{self.shared or self.rule}.{TARGETS[self.target][2]}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of `index.json`."""
@@ -68,6 +72,7 @@ class Compiled:
             "line": self.line,
             "range": self.range or None,
             "deviations": list(self.deviations),
+            **({"alone": self.alone} if self.alone else {}),
         }
 
 
@@ -119,10 +124,11 @@ def compile_to(
     """
     backend = backend_of(target, options)
     backend.packs = packs
-    return [_compile(target, document, documents, backend) for document in chosen]
+    return [compile_one(target, document, documents, backend) for document in chosen]
 
 
-def _compile(target: str, document: Document, documents: Sequence[Document], backend: Any) -> Compiled:
+def compile_one(target: str, document: Document, documents: Sequence[Document], backend: Any) -> Compiled:
+    """Return one rule compiled by the backend of `target`; what the text means is in `backend.plan` then."""
     from sigma.exceptions import SigmaError
 
     rule_id = str(document.data.get("id") or "")
