@@ -17,7 +17,7 @@ from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
 from sigma.rule import SigmaRule
 
-from keytrip.compile.formats import Writer, Written, as_it_is
+from keytrip.compile.formats import Writer, Written, as_it_is, check_schedulable
 from keytrip.compile.plan import Narrowing, Plan
 from keytrip.compile.resolve import NARROWING, place_of, plan_of, table_of
 from keytrip.compile.schedule import EVERY_EVENT, range_of
@@ -164,9 +164,8 @@ class KeytripBackend(TextQueryBackend):
         if chosen not in self.writers:
             hint = f"for it: {', '.join(self.writers)}"
             raise ContentError(f"the format {chosen} is for rules of other logsources than ai_*", hint=hint)
-        if plan is not None and chosen != self.default_format and (plan.temporal or plan.inner):
-            problem = f"the format {chosen} is not written for temporal correlations and chains yet"
-            raise ContentError(problem, hint=f"schedule the text of the format {self.default_format} yourself")
+        if plan is not None and chosen != self.default_format:
+            check_schedulable(plan)
         return self.writers[chosen](Written(rule, query, self._table, plan, self.deviations))
 
     def _convert_rule(

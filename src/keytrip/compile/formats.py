@@ -9,6 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from keytrip.compile.header import comment_text, header_of
 from keytrip.compile.plan import Plan
+from keytrip.compile.schedule import seconds_before
+from keytrip.errors import ContentError
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -99,4 +101,25 @@ def schedule_of(plan: Plan | None) -> Schedule:
     if plan is None:
         return Schedule(5 * _MINUTE, 10 * _MINUTE, 0)
     interval = 5 * _MINUTE if plan.seconds <= _HOUR else 15 * _MINUTE
-    return Schedule(interval, plan.seconds + 2 * interval, 2 * interval)
+    # what a sliding window completes is new if nothing was completed within one timespan before, which takes another
+    whole = 2 * plan.seconds if plan.temporal else plan.seconds
+    return Schedule(interval, whole + 2 * interval, 2 * interval)
+
+
+def check_schedulable(plan: Plan) -> None:
+    """See that a rule's alerts are the same in every run that reads them whole.
+
+    Raises:
+        ContentError: They are not, since the alerts below it move while they grow.
+    """
+    problem = ""
+    moving = next((inner for inner in plan.all if inner.temporal and inner is not plan), None)
+    if moving is not None:
+        problem = f"alerts of {moving.rule} move while they grow"
+    elif plan.temporal and plan.inner:
+        problem = f"alerts of {plan.inner[0].rule} move while they grow"
+    elif seconds_before(plan):
+        problem = f"alerts of {plan.inner[0].rule} may grow into the next window"
+    if problem:
+        hint = "schedule the text of the format default yourself, by the range in index.json"
+        raise ContentError(f"a schedule would find its alerts more than once: {problem}", hint=hint)

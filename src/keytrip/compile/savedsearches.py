@@ -10,6 +10,7 @@ from uuid import NAMESPACE_URL, uuid5
 from keytrip.compile.formats import Schedule, Written, schedule_of
 from keytrip.compile.plan import Plan
 from keytrip.compile.splunk_combined import alone_because, batch_name, batches_of
+from keytrip.compile.splunk_temporal import COMPLETED
 
 _SEVERITIES = {"informational": 2, "low": 3, "medium": 4, "high": 5, "critical": 6}
 # Splunk's editor takes no names of over 99 characters.
@@ -89,10 +90,13 @@ def _value(text: str) -> str:
 
 
 def _search(written: Written, schedule: Schedule) -> str:
-    query = written.query
-    if written.plan is not None:
-        query += f"\n| where (window_end > (now() - {schedule.grace}))"
-    return query.strip()
+    lines = written.query.strip().splitlines()
+    if written.plan is not None and written.plan.temporal:
+        # before the two lines that shape the result; an alert that went on before is not reported again
+        lines.insert(len(lines) - 2, f"| where ({COMPLETED} > (now() - {schedule.grace}))")
+    elif written.plan is not None:
+        lines.append(f"| where (window_end > (now() - {schedule.grace}))")
+    return "\n".join(lines)
 
 
 def _times(written: Written, schedule: Schedule) -> dict[str, str]:
