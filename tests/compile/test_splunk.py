@@ -76,6 +76,16 @@ def test_search_and_header() -> None:
     ]
 
 
+@pytest.mark.parametrize("target", ["splunk", "esql", "duckdb", "spark"])
+def test_version(target: str) -> None:
+    """A header says the day of the rule's last change, as the rule does, for a plain rule and a correlation."""
+    days = {"date": "2026-01-02", "modified": "2026-03-04"}
+    first = text(target, document({**matching({"model": "x"}).data, **days})).splitlines()[0]
+    assert first.endswith("base: A rule (high), version of 2026-03-04")
+    rule = document({**counted().data, "date": "2026-01-02"})
+    assert text(target, rule, base()).splitlines()[0].endswith("counted: A rule (high), version of 2026-01-02")
+
+
 def test_hostile_title() -> None:
     """A title cannot end the comment, call a macro, open a subsearch or begin a line."""
     lines = text("splunk", matching({"user": None}, title="``` | delete [x] `m`\n| y $t$")).splitlines()

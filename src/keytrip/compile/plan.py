@@ -127,6 +127,7 @@ class Plan:
         offset: Seconds after the epoch that windows count from; 0 for the temporal types.
         blocks: Baseline blocks, all of which must hold.
         bases: The referenced rules in the order of `rules`, which is that of temporal_ordered.
+        version: The day of its last change, as it says itself; may be empty.
     """
 
     rule: str
@@ -142,6 +143,7 @@ class Plan:
     offset: int
     blocks: tuple[Block, ...]
     bases: tuple[Base, ...]
+    version: str = ""
 
     @property
     def temporal(self) -> bool:

@@ -122,6 +122,7 @@ def _plan(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Plan:
         offset=0 if temporal else offset,
         blocks=blocks_of(rule.custom_attributes, group_by, packs),
         bases=bases,
+        version=head.version,
     )
     if temporal:
         _check_temporal(rule, plan)
