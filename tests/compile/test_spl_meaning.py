@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,6 +23,7 @@ from keytrip.rules.load import Document
 
 # More in a long run: KEYTRIP_CONDITIONS=2000 pytest tests/compile/test_spl_meaning.py
 CONDITIONS = int(os.environ.get("KEYTRIP_CONDITIONS", "150"))
+KEY = ["key_id"]
 _TIMES = ("window_start", "window_end", "first_seen", "last_seen")
 
 
@@ -146,3 +147,37 @@ def test_combined(seed: int) -> None:
         if expected != answer or others:
             found[f"{one.rule} {one.text}"] = (expected[:1], answer[:1], len(expected), len(answer), others)
     assert not found
+
+
+def mixtures() -> Iterator[Document]:
+    """Yield correlations over the alerts of `inner` and `many`, beside each other and beside records."""
+    many = {"type": "value_sum", "rules": ["other"], "group-by": ["key_id", "hour_of_day"], "timespan": "6h"}
+    yield document({"name": "many", "correlation": {**many, "condition": {"field": "cost_usd", "gt": 1}}})
+    counts = {"type": "event_count", "timespan": "2d", "condition": {"gte": 2}}
+    pair = {"type": "temporal", "timespan": "12h", "group-by": ["key_id"]}
+    for number, (correlation, rules, group) in enumerate(
+        (
+            (counts, ["inner", "many"], KEY),
+            (counts, ["inner", "base"], ["key_id", "agent_family"]),
+            (counts, ["base", "many"], ["hour_of_day"]),
+            (
+                {**counts, "type": "value_count", "condition": {"field": "model", "gte": 2}},
+                ["other", "inner"],
+                ["key_id"],
+            ),
+            (pair, ["inner", "other"], KEY),
+            (pair, ["many", "inner", "other"], ["key_id"]),
+            ({**pair, "type": "temporal_ordered"}, ["other", "inner"], ["key_id", "model"]),
+            ({**pair, "type": "temporal_ordered"}, ["inner", "many"], KEY),
+        )
+    ):
+        data = {**correlation, "rules": rules, "group-by": group}
+        yield document({"name": f"mixed_{number}", "correlation": data})
+
+
+def test_mixtures() -> None:
+    """Alerts beside records, and alerts of several correlations, give the same alerts without a subsearch."""
+    many, *rules = mixtures()
+    found, alerts = differing(invented_world(17, 500), rules, [many])
+    assert not found
+    assert alerts > 100

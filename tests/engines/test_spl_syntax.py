@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compile.test_spl_meaning import mixtures
 from engines.invented import BASES, INNER, correlations, plain_rules, sliding
 from engines.spl_parser.spl_parser import SplCheck
 
@@ -22,7 +23,7 @@ def test_golden(spl_check: SplCheck) -> None:
 
 def test_invented(spl_check: SplCheck) -> None:
     """So does the SPL of every kind of condition, correlation and baseline block, quotes and other scripts included."""
-    rules = [*plain_rules(), *correlations(), *sliding()]
+    rules = [*plain_rules(), *correlations(), *sliding(), *mixtures()]
     found = compile_to("splunk", rules, [*BASES, INNER, *rules])
     assert not [one.reason for one in found if one.reason]
     assert not {name: errors for name, errors in spl_check({one.rule: one.text for one in found}).items() if errors}

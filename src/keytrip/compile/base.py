@@ -256,7 +256,7 @@ class KeytripBackend(TextQueryBackend):
         inner = plan.inner
         if not inner:
             return None
-        if len(inner) > 1 or any(isinstance(base.source, str) for base in plan.bases):
+        if plan.mixed:
             names = ", ".join(dict.fromkeys(base.name for base in plan.bases))
             raise ContentError(
                 f"{self.identifier.removeprefix('keytrip_')} cannot put alerts beside other events: {names}",

@@ -162,6 +162,12 @@ class Plan:
         return tuple({plan.key: plan for plan in plans}.values())
 
     @property
+    def mixed(self) -> bool:
+        """Whether its events are alerts beside records, or alerts of several correlations."""
+        records = any(isinstance(base.source, str) for base in self.bases)
+        return len(self.inner) > 1 or (records and bool(self.inner))
+
+    @property
     def all(self) -> Iterator[Plan]:
         """This plan and every one below it."""
         yield self

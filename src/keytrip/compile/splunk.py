@@ -17,10 +17,19 @@ from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Narrowing, Plan
 from keytrip.compile.resolve import NARROWING
 from keytrip.compile.savedsearches import combined_searches, saved_search
+from keytrip.compile.splunk_beside import Beside, can_stand_beside
 from keytrip.compile.splunk_blocks import verdict_steps
 from keytrip.compile.splunk_combined import batch_name, combined_steps
 from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
-from keytrip.compile.splunk_events import DERIVED, alert_column, day_steps, event_steps, search_text
+from keytrip.compile.splunk_events import (
+    DERIVED,
+    Source,
+    alert_column,
+    day_steps,
+    event_steps,
+    record_source,
+    search_text,
+)
 from keytrip.compile.splunk_groups import group_steps
 from keytrip.compile.splunk_temporal import temporal_steps
 from keytrip.compile.splunk_terms import any_term, narrowed_tables, present_in, term_of, terms_of
@@ -148,14 +157,19 @@ class SplunkBackend(LeafBackend):
 
     def _alerts(self, plan: Plan) -> list[str]:
         """Return the steps to one row an alert."""
-        inner = self.inner_of(plan)
-        steps: list[str] = []
-        column = self.column
-        if inner is not None:
-            steps = [*self._alerts(inner), "eval _time = last_seen"]
-            column = partial(alert_column, inner)
         groups = temporal_steps(plan) if plan.temporal else group_steps(plan)
-        return [*steps, *event_steps(plan, column), *groups, *verdict_steps(plan)]
+        return [*self._events(plan), *groups, *verdict_steps(plan)]
+
+    def _events(self, plan: Plan) -> list[str]:
+        """Return the steps to one row an event, or one in each group that it is of."""
+        if plan.mixed and can_stand_beside(plan):
+            together = Beside(plan, self.column)
+            return [*together.steps(), *event_steps(together.plan, together.source)]
+        inner = self.inner_of(plan)
+        if inner is None:
+            return event_steps(plan, partial(record_source, plan, self.column))
+        found = Source("", partial(alert_column, inner))
+        return [*self._alerts(inner), "eval _time = last_seen", *event_steps(plan, lambda _: found)]
 
 
 def _needs(sources: Sequence[str], tables: Sequence[str]) -> list[str]:

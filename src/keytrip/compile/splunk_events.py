@@ -8,7 +8,7 @@ used goes before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keytrip.compile.plan import Base, Plan
@@ -68,6 +68,19 @@ def alert_column(inner: Plan, name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Source:
+    """How the events of one source are read.
+
+    Attributes:
+        mark: The condition that a row is one of them; empty where every row is.
+        column: Gives the text of their fields.
+    """
+
+    mark: str
+    column: Column
+
+
+@dataclass(frozen=True)
 class _Seen:
     """A view as SPL: texts over the rows that are there.
 
@@ -84,21 +97,20 @@ class _Seen:
     marks: tuple[str, ...]
 
 
-def event_steps(plan: Plan, column: Column) -> list[str]:
+def event_steps(plan: Plan, source: Callable[[str | Plan], Source]) -> list[str]:
     """Return the steps that keep a correlation's events and give all that the rest uses its canonical name.
 
     A counting one has `window_start` then, a temporal one `kt_m0`, `kt_m1`, ...: 1 for an event of that base, else 0.
 
     Args:
         plan: The correlation.
-        column: Gives the text of a field of the source's events.
+        source: Gives how the events of a source are read.
 
     Raises:
         ContentError: SPL cannot make a field of an inner correlation's alerts.
     """
     views = views_of(plan)
-    tables = len({origin(view.source) for view in views}) > 1
-    seen = [_seen(plan, view, column, tables=tables) for view in views]
+    seen = [_seen(plan, view, source(view.source)) for view in views]
     used = "".join(text for one in seen for text in (one.test, *one.columns.values()))
     steps = [*day_steps(used), f"where {any_of([one.test for one in seen])}"]
     if any(view.earlier for view in views):
@@ -107,9 +119,15 @@ def event_steps(plan: Plan, column: Column) -> list[str]:
     return [*steps, *_made(plan, seen)]
 
 
-def _seen(plan: Plan, view: View, column: Column, *, tables: bool) -> _Seen:
+def record_source(plan: Plan, column: Column, source: str | Plan) -> Source:
+    """Return how records are read: by their sourcetype, where a plan reads several tables."""
+    mark = f'(sourcetype = "keytrip:{source}")' if len(plan.reads) > 1 else ""
+    return Source(mark, column)
+
+
+def _seen(plan: Plan, view: View, source: Source) -> _Seen:
+    mark, column = source.mark, source.column
     columns = {name: column(view.field(name)) for name in plan.event_fields}
-    mark = f'(sourcetype = "keytrip:{view.source}")' if tables else ""
     present = [f"(isnotnull({columns[name]}))" for name in plan.group_by]
     others = [f"(NOT {_same(plan, view, other, column)})" for other in view.earlier]
     # every alert of a correlation is an event

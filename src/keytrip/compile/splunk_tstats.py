@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from math import gcd
 
 from keytrip.compile.plan import Plan
 from keytrip.compile.splunk_blocks import verdict_steps
-from keytrip.compile.splunk_events import DAY, DERIVED, event_steps
+from keytrip.compile.splunk_events import DAY, DERIVED, event_steps, record_source
 from keytrip.compile.splunk_groups import RANKED, SUMMARY, group_steps
 from keytrip.compile.views import views_of
 from keytrip.errors import ContentError
@@ -52,7 +53,7 @@ def tstats_alerts(plan: Plan, model: str, column: Callable[[str], str]) -> list[
     (table,) = plan.reads
     summed = plan.type in {"value_sum", "value_avg"}
     events = replace(plan, fields=()) if summed else plan
-    steps = event_steps(events, column)
+    steps = event_steps(events, partial(record_source, events, column))
     fields = _fields_by(events, table, steps)
     _check_present(plan, fields)
     measures = ["count as kt_count", *(_sums(plan, table) if summed else [])]
