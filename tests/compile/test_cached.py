@@ -183,3 +183,48 @@ def test_help_names_every_target(capsys: pytest.CaptureFixture[str]) -> None:
     assert app.run(["compile", "--help"]) == 0
     shown = capsys.readouterr().out
     assert all(target in shown for target in (*TARGETS, "all"))
+
+
+def test_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """An option changes the text although the rule is the same; one without a value is told how to write it."""
+    texts = []
+    for option in ([], ["-O", "data_model=one"], ["-O", "data_model=two"], []):
+        assert app.run(["compile", "key_cost_robust", *option]) == 0
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[3]
+    assert ["tstats" in text for text in texts] == [False, True, True, False]
+    assert "from datamodel=two.usage" in texts[2]
+    assert app.run(["compile", "key_cost_robust", "-O", "data_model"]) == 2
+    assert "such as -O data_model=keytrip" in capsys.readouterr().err
+    assert app.run(["compile", "key_cost_robust", "--target", "esql", "-O", "data_model=one"]) == 2
+    assert "esql has no option 'data_model'" in capsys.readouterr().err
+
+
+def test_combined(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One file holds the rules that share a search; the index says why another has its own."""
+    names = ["org_spend_threshold_low", "org_spend_threshold_medium", "key_new_network", "key_model_tier_jump"]
+    assert app.run(["compile", *names, "--combined", "--out", str(tmp_path)]) == 0
+    index = {entry["rule"]: entry for entry in json.loads((tmp_path / "index.json").read_text())}
+    assert {name: (index[name]["file"], index[name].get("alone")) for name in names} == {
+        names[0]: ("combined_usage_1d.spl", None),
+        names[1]: ("combined_usage_1d.spl", None),
+        names[2]: ("key_new_network.spl", "no other rule has its table, group and window"),
+        names[3]: ("key_model_tier_jump.spl", "value_median ranks the events of one rule"),
+    }
+    text = (tmp_path / "combined_usage_1d.spl").read_text()
+    head = "```combined_usage_1d: org_spend_threshold_low, org_spend_threshold_medium (2 rules)"
+    assert text.splitlines()[0] == head
+    capsys.readouterr()
+
+
+@pytest.mark.parametrize("more", [["--target", "esql", "--out", "x"], [], ["--explain", "--out", "x"]])
+def test_combined_needs(more: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    """It is for one target and a folder."""
+    assert app.run(["compile", "key_new_network", "--combined", *more]) == 2
+    assert "--combined is for the target splunk, with --out" in capsys.readouterr().err
+
+
+def test_explain_without_options(capsys: pytest.CaptureFixture[str]) -> None:
+    """What is explained is the text without options, so both are not taken together."""
+    assert app.run(["compile", "key_new_network", "--explain", "-O", "data_model=x"]) == 2
+    assert "--explain does not know --option" in capsys.readouterr().err

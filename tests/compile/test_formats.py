@@ -20,6 +20,7 @@ from keytrip.compile.attack import threats_of
 from keytrip.compile.compiled import collection_of
 from keytrip.compile.targets import backend_of
 from keytrip.content import content_root
+from keytrip.errors import ContentError
 from keytrip.rules.load import Document
 
 HOSTILE = 'x\n[other]\ndisabled = 0 \\\n| delete ``` "y" \\'
@@ -87,6 +88,39 @@ def test_saved_searches() -> None:
         "alert.suppress.fields": "key_id,window_start",
         "alert.suppress.period": "88200s",
     }
+
+
+def test_combined_searches() -> None:
+    """sigma-cli writes one stanza for the rules that one pass can serve, whose alerts are told apart by rule."""
+    found = stanzas(sigma("splunk", "combined"))
+    assert len(found) == 4
+    search = found["keytrip - combined_usage_1d_key_id - Rule"]
+    names = {"reference_cost_spike", "reference_volume_spike", "reference_volume_spike_extreme"}
+    assert set(search["description"].removeprefix("Rules: ").removesuffix(".").split(", ")) == names
+    assert search["alert.suppress.fields"] == "rule,key_id,window_start"
+    assert (search["alert.severity"], search["cron_schedule"]) == ("6", "*/15 * * * *")
+    assert search["search"].endswith("| where (window_end > (now() - 1800))")
+    alone = stanzas(sigma("splunk", "savedsearches"))
+    name = "keytrip - reference_unknown_model - Rule"
+    assert found[name] == alone[name]
+
+
+def test_combined_plain_rule() -> None:
+    """A plain rule has its own stanza there too, and over a data model rules are not put together."""
+    rule = matching({"model": "x"})
+    assert written("splunk", "combined", rule) == written("splunk", "savedsearches", rule)
+    rules = [base(), counted(), renamed(counted(), name="other", id="7b1b3c2e-4a53-4f0e-9d56-000000000001")]
+    backend = backend_of("splunk", {"data_model": "keytrip"})
+    with pytest.raises(ContentError, match="several rules in one search"):
+        backend.convert(collection_of(rules[1:], rules), "combined")
+
+
+def test_long_names() -> None:
+    """Names that are cut stay different: Splunk takes two stanzas of one name for one search."""
+    long = "n" * 90
+    cut = [written("splunk", "savedsearches", renamed(matching({"user": "x"}), name=long + end)) for end in "ab"]
+    assert len({text.splitlines()[0] for text in cut}) == 2
+    assert all(len(text.splitlines()[0]) < 80 for text in cut)
 
 
 def reference(name: str) -> list[Document]:

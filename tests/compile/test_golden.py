@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from compile.kinds import BASES, KINDS
 
+from keytrip.compile.combined import compile_combined
 from keytrip.compile.targets import TARGETS, Compiled, compile_to
 from keytrip.rules.load import alerting, load_rules
 
@@ -53,6 +54,14 @@ def test_kinds(target: str, update_golden: bool) -> None:  # noqa: FBT001 - a fi
     """So does each kind of correlation, refusals included."""
     changed = agree(compile_to(target, KINDS, [*BASES, *KINDS]), GOLDEN / "kinds", update=update_golden)
     assert not changed, f"{target}: {', '.join(changed)}; look at `git diff` after `pytest --update-golden`"
+
+
+def test_combined(update_golden: bool) -> None:  # noqa: FBT001 - a fixture
+    """So do the searches that rules share in Splunk."""
+    documents = load_rules()
+    together = [one for one in compile_combined(alerting(documents), documents) if one.shared]
+    changed = agree(together, GOLDEN / "combined", update=update_golden)
+    assert not changed, f"{', '.join(changed)}; look at `git diff` after `pytest --update-golden`"
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))

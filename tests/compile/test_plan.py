@@ -118,7 +118,7 @@ def test_a_circle_is_refused_and_not_silent() -> None:
 INNER = correlation("inner", ["one"], "event_count", group_by=["source_ip"])
 SLID = correlation("slid", ["one", "two"])
 CANNOT: Mapping[str, tuple[str, list[Document], str]] = {
-    "alerts beside records, splunk": ("splunk", [INNER, correlation("x", ["inner", "two"])], "beside other events"),
+    "alerts of a window beside records": ("splunk", [SLID, correlation("x", ["slid", "two"])], "beside other events"),
     "alerts beside records, esql": ("esql", [INNER, correlation("x", ["inner", "two"])], "beside other events"),
     "two correlations": ("splunk", [INNER, SLID, correlation("x", ["inner", "slid"])], "inner, slid"),
     "a window over alerts": ("esql", [INNER, correlation("x", ["inner"])], "no sliding window"),

@@ -9,11 +9,8 @@ import pytest
 from compile.kinds import BASES as KIND_BASES
 from compile.kinds import KINDS
 from compile.rules import base, compiled, condition, counted, matching, text
-from sigma.exceptions import SigmaError
 
-from keytrip.compile.compiled import collection_of
 from keytrip.compile.lucene_conditions import quote_lucene, quote_name, slashed
-from keytrip.compile.targets import backend_of
 
 MODEL = "gen_ai.request.model"
 
@@ -202,14 +199,3 @@ def test_searches_refuse_what_they_cannot_say(target: str) -> None:
         assert (
             "refused" in found.reason or "not compiled for this target yet" in found.reason or "cannot" in found.reason
         )
-
-
-@pytest.mark.parametrize("name", ["splunk", "esql"])
-def test_scheduled_forms_are_for_counting_rules(name: str) -> None:
-    """A form that brings its own schedule does not take a window that slides or reaches further back."""
-    form = {"splunk": "savedsearches", "esql": "detection_rule"}[name]
-    for rule in KINDS:
-        if rule.name in {"kind_temporal", "kind_chain"}:
-            collection = collection_of([rule], [rule, *KIND_BASES, *KINDS])
-            with pytest.raises(SigmaError, match=f"the format {form} is not written for"):
-                backend_of(name).convert(collection, form)

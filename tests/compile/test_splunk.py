@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
-from compile.rules import base, compiled, condition, counted, matching, text
+from compile.rules import PATH, base, compiled, condition, counted, document, matching, text
+from engines.spl_machine import met
+from hypothesis import given
+from hypothesis import strategies as st
 
+from keytrip.compile.splunk_terms import term_of
+from keytrip.compile.targets import Compiled, compile_to
+from keytrip.errors import UsageError
 from keytrip.rules.load import Document
 
 DAILY = {"table": "key_requests_daily", "exceeds": "mean"}
@@ -69,6 +76,16 @@ def test_search_and_header() -> None:
     ]
 
 
+@pytest.mark.parametrize("target", ["splunk", "esql", "duckdb", "spark"])
+def test_version(target: str) -> None:
+    """A header says the day of the rule's last change, as the rule does, for a plain rule and a correlation."""
+    days = {"date": "2026-01-02", "modified": "2026-03-04"}
+    first = text(target, document({**matching({"model": "x"}).data, **days})).splitlines()[0]
+    assert first.endswith("base: A rule (high), version of 2026-03-04")
+    rule = document({**counted().data, "date": "2026-01-02"})
+    assert text(target, rule, base()).splitlines()[0].endswith("counted: A rule (high), version of 2026-01-02")
+
+
 def test_hostile_title() -> None:
     """A title cannot end the comment, call a macro, open a subsearch or begin a line."""
     lines = text("splunk", matching({"user": None}, title="``` | delete [x] `m`\n| y $t$")).splitlines()
@@ -76,6 +93,66 @@ def test_hostile_title() -> None:
     rule = Document({**counted().data, "title": '``` | delete [x] `m`\n| "y" $t$'}, counted().path, 1)
     first = text("splunk", rule, base()).splitlines()[0]
     assert first == "```counted: ''' / delete (x) 'm' / 'y'  t  (high)"
+
+
+GPT = {"model": "GPT-4o"}
+TEXTS = st.text('aB1.-_:@/% "\\ß\u212a*', max_size=6)
+
+
+@pytest.mark.parametrize(
+    ("rule", "asked"),
+    [
+        (matching(GPT), "TERM(gpt-4o)"),
+        (matching({"model|cased": "GPT-4o"}), "TERM(gpt-4o)"),
+        (matching(GPT, product="OpenAI"), "TERM(openai) TERM(gpt-4o)"),
+        (matching({"model": ["a", "b"], "user": "u"}), "(TERM(a) OR TERM(b)) TERM(u)"),
+        (matching(GPT, {"user": "u", "project": "p"}, condition="a or b"), "(TERM(gpt-4o) OR (TERM(u) TERM(p)))"),
+        (matching(GPT, {"user": "a", "project": "b c"}), "TERM(gpt-4o) TERM(a)"),
+        # an alternative without a term, and what stands under NOT, ask for nothing
+        (matching(GPT, {"user": "u x"}, condition="a or b"), ""),
+        (matching(GPT, condition="not a"), ""),
+        (matching({"model|neq": "GPT-4o"}), ""),
+        # major breakers, what JSON may escape, breakers at an end, parts of a text, numbers, fields of time or metadata
+        *((matching({"model": text}), "") for text in ("a b", "a--b", "a/b", "a%20b", "a\\b", "größe", "-a", "a.", "")),
+        (matching({"model|cased": "4\u212a"}), ""),
+        (matching({"model|startswith": "gpt"}), ""),
+        (matching({"status_code": 404}), ""),
+        (matching({"day": "2026-04-01"}), ""),
+        (matching({"source": "litellm"}), ""),
+    ],
+)
+def test_terms(rule: Document, asked: str) -> None:
+    """The index is asked for whole texts without major breakers, never for less than what matches."""
+    assert text("splunk", rule).splitlines()[3] == f'index=keytrip sourcetype="keytrip:usage" {asked}'.strip()
+
+
+def test_terms_of_tables() -> None:
+    """Each table of a correlation is asked for the terms of its own rules, if all of them have some."""
+    audit = base({"a": {"action": "limit_raised"}, "condition": "a"}, category="ai_audit")
+    other = document({"name": "other", **{part: matching(GPT).data[part] for part in ("logsource", "detection")}})
+    third = document({"name": "third", "logsource": other.data["logsource"], "detection": base().data["detection"]})
+
+    def asked(*bases: Document) -> str:
+        rule = counted(group_by=())
+        names = [one.name for one in bases]
+        both = Document({**rule.data, "correlation": {**rule.data["correlation"], "rules": names}}, PATH, 1)
+        return text("splunk", both, *bases).splitlines()[3]
+
+    alone = 'index=keytrip sourcetype="keytrip:audit" TERM(limit_raised)'
+    assert asked(audit) == alone
+    types = 'index=keytrip ((sourcetype="keytrip:audit" TERM(limit_raised)) OR '
+    assert asked(audit, other) == f'{types}(sourcetype="keytrip:usage" TERM(gpt-4o)))'
+    assert asked(audit, other, third) == f'{types}sourcetype="keytrip:usage")'
+
+
+@given(wanted=TEXTS, found=TEXTS, ascii_only=st.booleans())
+def test_terms_only_narrow(wanted: str, found: str, *, ascii_only: bool) -> None:
+    """Whatever a text is, an event that has it, in any case, is found by its term."""
+    for value in (found, wanted, wanted.upper(), wanted.lower()):
+        raw = json.dumps({"b": found, "model": value, "c": 1}, ensure_ascii=ascii_only)
+        term = term_of(wanted)
+        if term and value.lower() == wanted.lower():
+            assert met(("term", term[5:-1]), {"_raw": raw})
 
 
 def test_product_is_exact() -> None:
@@ -190,3 +267,71 @@ def test_refusals() -> None:
     """What SPL cannot say exactly is refused, with the targets that can."""
     leak = base({"a": {"timestamp|fieldref": "exposed_at"}, "condition": "a"}, category="ai_leak")
     assert "duckdb, spark and esql can" in compiled("splunk", leak).reason
+
+
+def summarised(rule: Document, *bases: Document) -> Compiled:
+    """Return what a rule becomes over the data model `keytrip`."""
+    return compile_to("splunk", [rule], [rule, *(bases or (base(),))], (), {"data_model": "keytrip"})[0]
+
+
+def test_data_model() -> None:
+    """Over a data model the same rule begins with tstats, and adds up counts instead of events."""
+    rule = counted("value_avg", {"field": "cost_usd", "gt": 1}, timespan="100m", baseline=DAILY)
+    found = summarised(rule, matching({"model": "gpt*"})).text.splitlines()
+    assert found[1] == "needs: data model keytrip with dataset usage, lookup keytrip_key_requests_daily"
+    measures = "count as kt_count sum(usage.cost_usd) as kt_sum count(usage.cost_usd) as kt_number"
+    times = "min(usage.event_time) as kt_first max(usage.event_time) as kt_last"
+    tested = "(isnotnull('usage.model')) AND match(lower('usage.model'), \"^gpt\")"
+    sums = "sum(kt_sum) as kt_sum sum(kt_number) as kt_number sum(kt_count) as events"
+    assert found[3:8] == [
+        f"| tstats {measures} {times} from datamodel=keytrip.usage by usage.key_id usage.model _time span=300s",
+        f"| where ((isnotnull('usage.key_id')) AND ({tested}))",
+        "| eval window_start = (floor(_time / 6000) * 6000), key_id = 'usage.key_id'",
+        f"| stats {sums} min(kt_first) as first_seen max(kt_last) as last_seen by key_id window_start",
+        "| eval value = exact(kt_sum / kt_number)",
+    ]
+    assert found[8:] == text("splunk", rule, matching({"model": "gpt*"})).splitlines()[7:]
+
+
+@pytest.mark.parametrize(
+    ("rule", "first", "reason"),
+    [
+        (matching({"user": None}), None, "it returns no events"),
+        (counted(), matching({"user": "x"}, condition="not a"), "it leaves out events without user"),
+        (counted(), matching({"user": None}), "it leaves out events without user"),
+        (counted(), matching({"user": "x"}, {"project": "y"}, condition="a or b"), "it leaves out events without user"),
+        (counted("value_count", {"field": "model", "gt": 1}), None, "it leaves out events without model"),
+        (counted("value_median", {"field": "cost_usd", "gt": 1}), None, "value_median needs single events"),
+        (counted("value_sum", {"field": "hour_of_day", "gt": 1}), None, "hour_of_day is no field"),
+    ],
+)
+def test_data_model_refuses(rule: Document, first: Document | None, reason: str) -> None:
+    """What tstats cannot say is refused, with the way out."""
+    found = summarised(rule, first or base())
+    assert not found.text
+    assert f"tstats cannot say it: {reason}" in found.reason
+    assert "without the option data_model" in found.reason
+
+
+def test_data_model_of_tables() -> None:
+    """A rule over two tables reads two datasets, which tstats does not; a temporal one needs single events."""
+    audit = document(
+        {
+            "name": "audit",
+            "logsource": {"category": "ai_audit"},
+            "detection": {"a": {"action": "x"}, "condition": "a"},
+        }
+    )
+    both = {**counted(group_by=()).data["correlation"], "rules": ["base", "audit"]}
+    rule = document({"name": "both", "correlation": both})
+    assert "it reads one dataset" in summarised(rule, base(), audit).reason
+    pair = {"type": "temporal", "rules": ["base", "audit"], "timespan": "1h"}
+    assert "temporal correlations" in summarised(document({"name": "pair", "correlation": pair}), base(), audit).reason
+
+
+def test_options() -> None:
+    """An option has to be one of the target's, and a data model's name has to be one."""
+    with pytest.raises(UsageError, match="splunk has no option 'layout'"):
+        compile_to("splunk", [base()], [base()], (), {"layout": "x"})
+    found = compile_to("splunk", [counted()], [counted(), base()], (), {"data_model": "a b | delete"})[0]
+    assert "cannot be a data model" in found.reason

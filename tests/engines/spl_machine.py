@@ -6,6 +6,7 @@ Splunk would round (outside of exact()) are errors, so that a query which needs 
 
 from __future__ import annotations
 
+import json
 import math
 import operator
 import re
@@ -29,6 +30,9 @@ _COMPARE = {
     ">": operator.gt,
     ">=": operator.ge,
 }
+_TSTATS = re.compile(r"tstats (.+) from datamodel=keytrip\.(\w+) by (.+) span=(\d+)s")
+# Splunk cuts time into slices by the user's zone: this one is as odd as there are.
+_ZONE = 20700
 _ARITHMETIC = {"+": operator.add, "-": operator.sub, "*": operator.mul, "%": operator.mod, "/": operator.truediv}
 _NUMERIC = re.compile(r"\s*[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\s*")
 
@@ -44,12 +48,27 @@ def run(spl: str, events: Iterable[Row], lookups: Mapping[str, Sequence[Row]]) -
     """Return the rows of a compiled query over events (with `_time`) and lookup tables."""
     body = re.sub(r"```.*?```", "", spl, flags=re.DOTALL).strip()
     search, *commands = _split(body, "|")
-    types = re.findall(r'sourcetype="([^"]*)"', search)
-    rows = [dict(event) for event in events if event["sourcetype"] in types]
+    if not search:
+        rows = tstats(commands.pop(0).strip(), events)
+    else:
+        asked, rest = _searched(re.findall(_SEARCH_WORD, search))
+        assert not rest, f"cannot read {search!r}"
+        rows = [dict(event) for event in events if met(asked, event)]
     for command in commands:
         name, _, rest = command.strip().partition(" ")
         rows = _COMMANDS[name](rows, rest.strip(), lookups)
     return rows
+
+
+def indexed(envelopes: Iterable[Row]) -> list[Row]:
+    """Return events as the HTTP Event Collector keeps them; their texts are escaped and spaced differently."""
+    found = []
+    for number, envelope in enumerate(envelopes):
+        dense, ascii_only = number % 2 == 0, number % 3 == 0
+        text = json.dumps(envelope["event"], ensure_ascii=ascii_only, separators=(",", ":") if dense else None)
+        metadata = {"_time": envelope["time"], "sourcetype": envelope["sourcetype"], "_raw": text}
+        found.append({**envelope["event"], **metadata})
+    return found
 
 
 def _split(text: str, mark: str) -> list[str]:
@@ -61,6 +80,55 @@ def _split(text: str, mark: str) -> list[str]:
             parts.append(text[start : match.start()])
             start = match.end()
     return [*parts, text[start:]]
+
+
+# -- the search before the first pipe ----------------------------------------------------------------------------------
+
+# Default of MAJOR in segmenters.conf (Admin Manual). Of the terms of an event only those between major breakers are
+# taken here: Splunk's index holds parts of them too, so that it can only find more.
+_MAJOR = re.compile(r"""[\]\[<>(){}|!;,'"*\n\r\s\t&?+]|%(?:21|26|2526|3B|7C|20|2B|3D|2520|5D|5B|3A|0A|2C|28|29)|--""")
+_SEARCH_WORD = re.compile(r'TERM\([^()\s]+\)|\w+=(?:"[^"]*"|\w+)|OR|[()]|\S+')
+
+
+def _searched(words: list[str]) -> tuple[Parsed, list[str]]:
+    """Parse words that all have to hold: OR binds tighter than the AND between words (Search Manual)."""
+    parts: list[Parsed] = []
+    while words and words[0] != ")":
+        part, words = _search_part(words)
+        either = [part]
+        while words[:1] == ["OR"]:
+            part, words = _search_part(words[1:])
+            either.append(part)
+        parts.append(("any", either) if len(either) > 1 else either[0])
+    return ("all", parts), words
+
+
+def _search_part(words: list[str]) -> tuple[Parsed, list[str]]:
+    first, *rest = words
+    if first == "(":
+        inner, rest = _searched(rest)
+        assert rest[:1] == [")"], f"a parenthesis is open before {rest}"
+        return inner, rest[1:]
+    if first.startswith("TERM("):
+        return ("term", first[5:-1]), rest
+    name, sign, wanted = first.partition("=")
+    assert sign, f"a bare word {first!r}"
+    return ("equals", name, wanted.strip('"')), rest
+
+
+def met(asked: Parsed, event: Row) -> bool:
+    """Whether an event meets a search; `TERM` is a whole term of `_raw` without regard to case (Search Manual)."""
+    match asked:
+        case ("all", parts):
+            return all(met(part, event) for part in parts)
+        case ("any", parts):
+            return any(met(part, event) for part in parts)
+        case ("term", term):
+            return term.lower() in {found.lower() for found in _MAJOR.split(event["_raw"])}
+        case ("equals", name, wanted):
+            # an event without `index` is of the one that was filled
+            return bool(event.get(name, wanted) == wanted)
+    raise AssertionError(asked)
 
 
 # -- expressions: parsed to tuples, then evaluated -------------------------------------------------------------------
@@ -287,9 +355,26 @@ def _aggregate(function: str, field: str, rows: Sequence[Row]) -> Any:
     return {"sum": math.fsum(numbers), "avg": average, "min": min(numbers), "max": max(numbers)}[function]
 
 
+def tstats(command: str, events: Iterable[Row]) -> list[Row]:
+    """Count what an accelerated data model holds, its fields named `dataset.field` (Search Reference, tstats).
+
+    A row without a field of BY is left out, as `stats` does; the time is a slice's start.
+    """
+    match = _TSTATS.fullmatch(command)
+    assert match, command
+    aggregates, dataset, by, span = match[1], match[2], match[3], int(match[4])
+    rows = []
+    for event in events:
+        if event["sourcetype"] == f"keytrip:{dataset}":
+            fields = {f"{dataset}.{name}": found for name, found in event.items()}
+            start = (event["_time"] + _ZONE) // span * span - _ZONE
+            rows.append({**fields, f"{dataset}.event_time": event["_time"], "_time": start})
+    return _stats(rows, f"{aggregates} by {by}", None)
+
+
 def _parts(text: str) -> tuple[list[tuple[str, str, str]], list[str]]:
     aggregates, _, by = text.partition(" by ")
-    found = re.findall(r"(\w+)(?:\((\w+)\))? as (\w+)", aggregates)
+    found = re.findall(r"(\w+)(?:\(([\w.]+)\))? as (\w+)", aggregates)
     assert " ".join(f"{f}({x}) as {n}" if x else f"{f} as {n}" for f, x, n in found) == aggregates.strip()
     return found, by.split()
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from compile.test_spl_meaning import mixtures
 from engines.invented import BASES, INNER, correlations, plain_rules, sliding
 from engines.spl_parser.spl_parser import SplCheck
 
+from keytrip.compile.combined import compile_combined
 from keytrip.compile.targets import compile_to
 
 GOLDEN = Path(__file__).parents[1] / "golden"
@@ -21,7 +23,24 @@ def test_golden(spl_check: SplCheck) -> None:
 
 def test_invented(spl_check: SplCheck) -> None:
     """So does the SPL of every kind of condition, correlation and baseline block, quotes and other scripts included."""
-    rules = [*plain_rules(), *correlations(), *sliding()]
+    rules = [*plain_rules(), *correlations(), *sliding(), *mixtures()]
     found = compile_to("splunk", rules, [*BASES, INNER, *rules])
     assert not [one.reason for one in found if one.reason]
     assert not {name: errors for name, errors in spl_check({one.rule: one.text for one in found}).items() if errors}
+
+
+def test_data_model(spl_check: SplCheck) -> None:
+    """So does what is written over an accelerated data model."""
+    rules = [*correlations(), *sliding()]
+    found = compile_to("splunk", rules, [*BASES, INNER, *rules], (), {"data_model": "keytrip"})
+    texts = {one.rule: one.text for one in found if one.text}
+    assert len(texts) > 20
+    assert not {name: errors for name, errors in spl_check(texts).items() if errors}
+
+
+def test_combined(spl_check: SplCheck) -> None:
+    """So do the searches that several rules share."""
+    rules = list(correlations())
+    texts = {one.shared: one.text for one in compile_combined(rules, [*BASES, INNER, *rules]) if one.shared}
+    assert len(texts) == 2
+    assert not {name: errors for name, errors in spl_check(texts).items() if errors}

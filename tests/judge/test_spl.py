@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from engines.spl_machine import run
+from engines.spl_machine import indexed, run
 from judge import compare
 from judge.correlated import Correlated, deriving
 from judge.judge import every_alert
@@ -33,8 +33,7 @@ def ours(con: duckdb.DuckDBPyConnection, case: Correlated) -> list[dict[str, Any
     if compiled.reason:
         return compiled.reason
     load(con, case)
-    envelopes = [splunk_event(table, record) for table in ("usage", "audit") for record in records(con, table)]
-    shipped = [{**e["event"], "_time": e["time"], "sourcetype": e["sourcetype"]} for e in envelopes]
+    shipped = indexed(splunk_event(table, record) for table in ("usage", "audit") for record in records(con, table))
     kind = found[-1].data["correlation"]["type"]
     return [alert(kind, timed(row)) for row in run(compiled.text, shipped, {})]
 

@@ -174,6 +174,10 @@ def compile_(
         ),
     ] = None,
     explain: Annotated[bool, typer.Option("--explain", help="Show which part of a rule became what.")] = False,
+    option: opt.Options = None,
+    combined: Annotated[
+        bool, typer.Option("--combined", help="splunk: one search for all rules over the same events; needs --out.")
+    ] = False,
     tag: Tags = None,
     pack: opt.Packs = None,
     var: opt.Vars = None,
@@ -199,12 +203,23 @@ def compile_(
     if len(targets) > 1 and (explain or out is None):
         problem = "several targets are explained" if explain else "several targets are printed"
         raise UsageError(f"{problem} one at a time", hint="name one --target, or a folder with --out")
+    if combined and (targets != ("splunk",) or out is None or explain or option):
+        problem = "--combined is for the target splunk, with --out, without --explain and --option"
+        raise UsageError(problem, hint="such as keytrip compile --combined --out compiled")
+    if explain and option:
+        raise UsageError("--explain does not know --option", hint="leave one of them out")
     packs = tuple(pack or ())
     documents = load_rules(packs, opt.variables(var))
     chosen = _chosen(documents, names, tag, loud=False)
     if explain:
         return _explained(chosen, documents, targets[0], packs, form)
-    results = compile_cached(targets, chosen, documents, packs, opt.cache_dir())
+    options = opt.target_options(option)
+    if combined:
+        from keytrip.compile.combined import compile_combined
+
+        results = compile_combined(chosen, documents, packs)
+    else:
+        results = compile_cached(targets, chosen, documents, packs, opt.cache_dir(), options)
     if out is not None:
         _written(results, out, targets, form, quiet=quiet)
     else:

@@ -30,6 +30,10 @@ Packs = Annotated[
 Vars = Annotated[
     list[str] | None, typer.Option("--var", help="NAME=VALUE for `expand`, over the packs' variables; repeatable.")
 ]
+Options = Annotated[
+    list[str] | None,
+    typer.Option("--option", "-O", help="NAME=VALUE for the target, such as data_model=keytrip; repeatable."),
+]
 FormatOption = Annotated[Format, typer.Option("--format", "-f", help="table, json (one object a line) or csv.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on standard error but errors.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say more, and show where an error was raised.")]
@@ -58,6 +62,21 @@ def variables(given: list[str] | None) -> dict[str, tuple[str, ...]]:
         if not name or not equals or "%" in name:
             raise UsageError(f"--var {text!r} is no NAME=VALUE", hint="such as --var office=192.0.2.0/24")
         found[name] = (*found.get(name, ()), value)
+    return found
+
+
+def target_options(given: list[str] | None) -> dict[str, str]:
+    """Return NAME=VALUE texts as a mapping.
+
+    Raises:
+        UsageError: One of them has no name, or no value.
+    """
+    found: dict[str, str] = {}
+    for text in given or ():
+        name, _, value = text.partition("=")
+        if not name or not value:
+            raise UsageError(f"--option {text!r} is no NAME=VALUE", hint="such as -O data_model=keytrip")
+        found[name] = value
     return found
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -17,9 +17,9 @@ from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
 from sigma.rule import SigmaRule
 
-from keytrip.compile.formats import Writer, Written, as_it_is
-from keytrip.compile.plan import Plan
-from keytrip.compile.resolve import place_of, plan_of, table_of
+from keytrip.compile.formats import Writer, Written, as_it_is, check_schedulable
+from keytrip.compile.plan import Narrowing, Plan
+from keytrip.compile.resolve import NARROWING, place_of, plan_of, table_of
 from keytrip.compile.schedule import EVERY_EVENT, range_of
 from keytrip.compile.stock import convert_parted, stock_backend
 from keytrip.errors import ContentError, KeytripError
@@ -78,9 +78,13 @@ class KeytripBackend(TextQueryBackend):
     writers: ClassVar[Mapping[str, Writer]] = {"default": as_it_is}
     # our format -> pySigma's that comes closest, for rules of other logsources
     stock_formats: ClassVar[Mapping[str, str]] = {}
+    # options of the backend (`sigma convert -O`), each with what it does
+    options: ClassVar[Mapping[str, str]] = {}
     packs: tuple[Path, ...] = ()
     # what the last query deviates in from SEMANTICS, in the words of its header
     deviations: tuple[str, ...] = ()
+    # what the last query's correlation means; None for a plain rule
+    plan: Plan | None = None
     # the time range that a schedule has to give the last query
     range: str = EVERY_EVENT
     # whether temporal correlations have a sliding window
@@ -160,9 +164,8 @@ class KeytripBackend(TextQueryBackend):
         if chosen not in self.writers:
             hint = f"for it: {', '.join(self.writers)}"
             raise ContentError(f"the format {chosen} is for rules of other logsources than ai_*", hint=hint)
-        if plan is not None and chosen != self.default_format and (plan.temporal or plan.inner):
-            problem = f"the format {chosen} is not written for temporal correlations and chains yet"
-            raise ContentError(problem, hint=f"schedule the text of the format {self.default_format} yourself")
+        if plan is not None and chosen != self.default_format:
+            check_schedulable(plan)
         return self.writers[chosen](Written(rule, query, self._table, plan, self.deviations))
 
     def _convert_rule(
@@ -172,20 +175,31 @@ class KeytripBackend(TextQueryBackend):
             self.init_processing_pipeline(output_format)
         self.last_processing_pipeline.apply(rule)
         self._table = table_of(rule)
-        condition = self._condition(rule)
+        parsed = [condition.parsed for condition in rule.detection.parsed_condition]
+        condition = self._condition(rule, parsed)
         rule.set_conversion_result([condition])
+        rule.custom_attributes[NARROWING] = self.narrowing(rule, parsed)
         if not rule._output:  # noqa: SLF001 - pySigma has no other word for it
             return []
         query: Any = self._written(rule, output_format, self.plain(rule, self._table, condition))
-        self.range = EVERY_EVENT
+        self.range, self.plan = EVERY_EVENT, None
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         return [] if query is None else [query]
 
-    def _condition(self, rule: SigmaRule) -> str:
+    def narrowing(self, rule: SigmaRule, parsed: Sequence[Any]) -> Narrowing:  # noqa: ARG002 - for targets that have one
+        """Return what is true of every event that `rule` matches, for what can be asked before the exact test.
+
+        Args:
+            rule: A plain rule.
+            parsed: Its conditions, as pySigma parsed them; one of them has to hold.
+        """
+        return Narrowing()
+
+    def _condition(self, rule: SigmaRule, parsed: Sequence[Any]) -> str:
         parts = []
-        for parsed in rule.detection.parsed_condition:
-            converted = self.convert_condition(parsed.parsed, ConversionState())
+        for each in parsed:
+            converted = self.convert_condition(each, ConversionState())
             if not isinstance(converted, str):
                 raise ContentError("its condition cannot be converted", place=place_of(rule))
             parts.append(converted)
@@ -226,7 +240,7 @@ class KeytripBackend(TextQueryBackend):
         plan = plan_of(rule, self.packs)
         self._table = plan.reads[0]
         query: Any = self._written(rule, output_format, self.correlate(plan), plan)
-        self.range = range_of(plan, sliding=self.sliding)
+        self.range, self.plan = range_of(plan, sliding=self.sliding), plan
         if callback is not None:
             query = callback(rule, output_format, 0, None, query)
         queries = [] if query is None else [query]
@@ -242,7 +256,7 @@ class KeytripBackend(TextQueryBackend):
         inner = plan.inner
         if not inner:
             return None
-        if len(inner) > 1 or any(isinstance(base.source, str) for base in plan.bases):
+        if plan.mixed:
             names = ", ".join(dict.fromkeys(base.name for base in plan.bases))
             raise ContentError(
                 f"{self.identifier.removeprefix('keytrip_')} cannot put alerts beside other events: {names}",

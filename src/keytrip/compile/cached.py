@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from keytrip.compile.cache import digest_of_compiler, digest_of_text, keep_text, kept_text
@@ -24,6 +25,7 @@ def compile_cached(
     documents: Sequence[Document],
     packs: tuple[Path, ...] = (),
     folder: Path | None = None,
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Compiled]:
     """Return each chosen rule compiled for each target: target by target, the rules in order.
 
@@ -33,14 +35,15 @@ def compile_cached(
         documents: All rules and filters, as `load_rules` returns them.
         packs: User packs.
         folder: Where texts are kept, one file a rule and target; None compiles afresh.
+        options: Of every target's backend.
 
     Raises:
-        UsageError: There is no such target.
+        UsageError: There is no such target, or one has no such option.
     """
     names = targets_named(targets)
     if folder is None:
-        return [one for target in names for one in compile_to(target, chosen, documents, packs)]
-    compiler = digest_of_compiler(packs)
+        return [one for target in names for one in compile_to(target, chosen, documents, packs, options)]
+    compiler = digest_of_text(digest_of_compiler(packs), repr(sorted(options.items())))
     filters = filters_of(documents)
     keys = [_key(compiler, document, documents, filters) for document in chosen]
     found: list[Compiled] = []
@@ -49,7 +52,7 @@ def compile_cached(
         kept = [_kept(path, key) for path, key in zip(paths, keys, strict=True)]
         lacking = [document for document, one in zip(chosen, kept, strict=True) if one is None]
         # the backend, and pySigma below it, are only loaded for what has changed
-        made = iter(compile_to(target, lacking, documents, packs) if lacking else ())
+        made = iter(compile_to(target, lacking, documents, packs, options) if lacking else ())
         for path, key, one in zip(paths, keys, kept, strict=True):
             found.append(one or _keep(path, key, next(made)))
     return found

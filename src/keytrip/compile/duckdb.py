@@ -7,14 +7,11 @@ from ipaddress import IPv4Network, IPv6Network
 from typing import ClassVar
 
 from sigma.processing.pipeline import ProcessingPipeline
-from sigma.rule import SigmaRule
 
 from keytrip.compile.base import siem_pipeline
 from keytrip.compile.compiled import SCORED_FROM
 from keytrip.compile.duckdb_sums import double_sum, money_sum, percentile
-from keytrip.compile.header import comment_text
 from keytrip.compile.leaves import Matches
-from keytrip.compile.plan import Plan
 from keytrip.compile.sql import SqlBackend
 from keytrip.compile.sql_dialect import Dialect, Parts, like_text
 from keytrip.records.sql import quote_name, quote_number, quote_text
@@ -99,7 +96,3 @@ class DuckDBBackend(SqlBackend):
     siem: ClassVar[str] = "duckdb"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("duckdb")
     dialect: ClassVar[Dialect] = DUCKDB
-
-    def header(self, rule: SigmaRule | Plan, tables: Sequence[str]) -> str:  # noqa: ARG002 - as every SQL backend
-        """Name the rule before a correlation."""
-        return f"-- {comment_text(f'{rule.rule}: {rule.title}')}\n" if isinstance(rule, Plan) else ""

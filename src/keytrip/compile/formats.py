@@ -9,6 +9,8 @@ from uuid import NAMESPACE_URL, uuid5
 
 from keytrip.compile.header import comment_text, header_of
 from keytrip.compile.plan import Plan
+from keytrip.compile.schedule import seconds_before
+from keytrip.errors import ContentError
 
 _MINUTE, _HOUR = 60, 3600
 
@@ -23,6 +25,7 @@ class Written:
         table: The canonical table that it reads.
         plan: What a counting correlation means; None for a plain rule.
         deviations: Named deviations from SEMANTICS that the text has.
+        several: Whether its rows are alerts of several rules.
     """
 
     rule: Any
@@ -30,6 +33,13 @@ class Written:
     table: str
     plan: Plan | None = None
     deviations: tuple[str, ...] = ()
+    several: bool = False
+
+    @property
+    def alert_key(self) -> tuple[str, ...]:
+        """The columns that tell an alert of a correlation from others, and stay the same while it grows."""
+        groups = self.plan.group_by if self.plan is not None else ()
+        return (*(("rule",) if self.several else ()), *groups, "window_start")
 
     @property
     def name(self) -> str:
@@ -73,7 +83,7 @@ class Schedule:
     grace: int
 
 
-Writer: TypeAlias = Callable[[Written], str]
+Writer: TypeAlias = Callable[[Written], Any]
 
 
 def as_it_is(written: Written) -> str:
@@ -81,9 +91,35 @@ def as_it_is(written: Written) -> str:
     return written.query
 
 
+def as_facts(written: Written) -> Written:
+    """Return the facts, for a format that is written when all rules are known."""
+    return written
+
+
 def schedule_of(plan: Plan | None) -> Schedule:
     """Return a rule's schedule; a window is read whole for two more runs, since its last events come late."""
     if plan is None:
         return Schedule(5 * _MINUTE, 10 * _MINUTE, 0)
     interval = 5 * _MINUTE if plan.seconds <= _HOUR else 15 * _MINUTE
-    return Schedule(interval, plan.seconds + 2 * interval, 2 * interval)
+    # what a sliding window completes is new if nothing was completed within one timespan before, which takes another
+    whole = 2 * plan.seconds if plan.temporal else plan.seconds
+    return Schedule(interval, whole + 2 * interval, 2 * interval)
+
+
+def check_schedulable(plan: Plan) -> None:
+    """See that a rule's alerts are the same in every run that reads them whole.
+
+    Raises:
+        ContentError: They are not, since the alerts below it move while they grow.
+    """
+    problem = ""
+    moving = next((inner for inner in plan.all if inner.temporal and inner is not plan), None)
+    if moving is not None:
+        problem = f"alerts of {moving.rule} move while they grow"
+    elif plan.temporal and plan.inner:
+        problem = f"alerts of {plan.inner[0].rule} move while they grow"
+    elif seconds_before(plan):
+        problem = f"alerts of {plan.inner[0].rule} may grow into the next window"
+    if problem:
+        hint = "schedule the text of the format default yourself, by the range in index.json"
+        raise ContentError(f"a schedule would find its alerts more than once: {problem}", hint=hint)

@@ -20,6 +20,7 @@ class Header:
         level: Its level.
         needs: What has to be there: indices, lookups.
         deviations: The deviations that SEMANTICS names and this text has.
+        version: The day of the rule's last change, as it says itself; empty where it says none.
     """
 
     rule: str
@@ -27,12 +28,14 @@ class Header:
     level: str
     needs: Sequence[str] = ()
     deviations: Sequence[str] = ()
+    version: str = ""
 
     @property
     def lines(self) -> tuple[str, ...]:
         """The header, safe to stand in any target's comment."""
+        version = f", version of {self.version}" if self.version else ""
         return (
-            comment_text(f"{self.rule}: {self.title} ({self.level})"),
+            comment_text(f"{self.rule}: {self.title} ({self.level}){version}"),
             comment_text(f"needs: {', '.join(self.needs) or 'nothing beside the events'}"),
             comment_text(f"deviations: {'; '.join(self.deviations) or 'none'}"),
         )
@@ -49,4 +52,5 @@ def header_of(rule: Any, needs: Sequence[str], deviations: Sequence[str] = ()) -
     """Return the header of a plan or of a plain pySigma rule."""
     level = getattr(rule.level, "name", rule.level) or "medium"
     name = getattr(rule, "rule", None) or rule.name or rule.id
-    return Header(str(name), rule.title or "", str(level).lower(), needs, deviations)
+    version = getattr(rule, "version", None) or getattr(rule, "modified", None) or getattr(rule, "date", None)
+    return Header(str(name), rule.title or "", str(level).lower(), needs, deviations, str(version or ""))

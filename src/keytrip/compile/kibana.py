@@ -7,6 +7,7 @@ from typing import Any
 
 from keytrip.compile.attack import threats_of
 from keytrip.compile.formats import Schedule, Writer, Written, schedule_of
+from keytrip.errors import ContentError
 
 _RISKS = {"informational": 10, "low": 21, "medium": 47, "high": 73, "critical": 99}
 # What the alerting framework takes at most; its default of 100 would drop alerts.
@@ -14,9 +15,15 @@ _MOST_ALERTS = 1000
 
 
 def detection_rule(kind: str, language: str) -> Writer:
-    """Return the writer of Kibana rules of a type and a language: `esql`, `eql`, or `query` in `lucene`."""
+    """Return the writer of Kibana rules of a type and a language: `esql`, `eql`, or `query` in `lucene`.
+
+    It raises ContentError for temporal rules: the query has to cover exactly their timespan, in every run anew.
+    """
 
     def write(written: Written) -> str:
+        if written.plan is not None and written.plan.temporal:
+            problem = "Kibana would alert for a temporal rule again in every run that reads its events"
+            raise ContentError(problem, hint="the format savedsearches of splunk reports each alert once")
         schedule = schedule_of(written.plan)
         rule = {
             "rule_id": written.rule_id,

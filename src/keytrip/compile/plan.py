@@ -68,6 +68,19 @@ class Block:
 
 
 @dataclass(frozen=True)
+class Narrowing:
+    """What is true of every event that a plain rule matches, for a target that can use it before the exact test.
+
+    Attributes:
+        search: What its index can be asked for; empty for nothing.
+        present: Canonical fields that every such event has.
+    """
+
+    search: str = ""
+    present: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
 class Base:
     """One rule that a correlation refers to: which events are its own, and what they call the correlation's fields.
 
@@ -79,12 +92,14 @@ class Base:
         condition: Which of the source's events the rule matches, in the target's language (what the backend's
             `convert_condition` wrote); empty for a plan, whose alerts all count.
         aliases: Name in the correlation -> field of this base's events; a name that is not there is the field's own.
+        narrowing: What the backend's `narrowing` found; nothing for a plan.
     """
 
     name: str
     source: str | Plan
     condition: str = ""
     aliases: Mapping[str, str] = field(default_factory=dict)
+    narrowing: Narrowing = Narrowing()
 
     def field(self, name: str) -> str:
         """Return what this base's events call a field of the correlation."""
@@ -117,6 +132,7 @@ class Plan:
         offset: Seconds after the epoch that windows count from; 0 for the temporal types.
         blocks: Baseline blocks, all of which must hold.
         bases: The referenced rules in the order of `rules`, which is that of temporal_ordered.
+        version: The day of its last change, as it says itself; may be empty.
     """
 
     rule: str
@@ -132,6 +148,7 @@ class Plan:
     offset: int
     blocks: tuple[Block, ...]
     bases: tuple[Base, ...]
+    version: str = ""
 
     @property
     def temporal(self) -> bool:
@@ -148,6 +165,12 @@ class Plan:
         """The correlations that this one builds on, each once."""
         plans = (base.source for base in self.bases if isinstance(base.source, Plan))
         return tuple({plan.key: plan for plan in plans}.values())
+
+    @property
+    def mixed(self) -> bool:
+        """Whether its events are alerts beside records, or alerts of several correlations."""
+        records = any(isinstance(base.source, str) for base in self.bases)
+        return len(self.inner) > 1 or (records and bool(self.inner))
 
     @property
     def all(self) -> Iterator[Plan]:

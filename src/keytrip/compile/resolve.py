@@ -11,7 +11,7 @@ from sigma.correlations import CorrelationConditionAND, SigmaExtendedCorrelation
 
 from keytrip.compile.blocks import blocks_of
 from keytrip.compile.header import header_of
-from keytrip.compile.plan import COUNTING, OPERATORS, TEMPORAL, Base, Plan, Threshold
+from keytrip.compile.plan import COUNTING, OPERATORS, TEMPORAL, Base, Narrowing, Plan, Threshold
 from keytrip.errors import ContentError, KeytripError, Place
 from keytrip.records.vocabulary import DUCKDB_TYPES, vocabulary
 
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from sigma.correlations import SigmaCorrelationRule
     from sigma.rule import SigmaRule
 
+# The attribute of a converted plain rule that holds what its backend can narrow events by.
+NARROWING = "keytrip_narrowing"
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 _TIMESPAN = re.compile(r"(\d+)([smhdw])")
 _DIGITS = 12
@@ -120,6 +122,7 @@ def _plan(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Plan:
         offset=0 if temporal else offset,
         blocks=blocks_of(rule.custom_attributes, group_by, packs),
         bases=bases,
+        version=head.version,
     )
     if temporal:
         _check_temporal(rule, plan)
@@ -164,7 +167,8 @@ def _bases(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Iterator[Base
         renamed = aliases[id(base)]
         if isinstance(base, SigmaRule):
             (condition,) = base.get_conversion_result()
-            yield Base(name, table_of(base), str(condition), renamed)
+            narrowing = base.custom_attributes.get(NARROWING, Narrowing())
+            yield Base(name, table_of(base), str(condition), renamed, narrowing)
         else:
             yield Base(name, plan_of(base, packs), aliases=renamed)
 

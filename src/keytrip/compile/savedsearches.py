@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import SimpleNamespace
+from uuid import NAMESPACE_URL, uuid5
+
 from keytrip.compile.formats import Schedule, Written, schedule_of
+from keytrip.compile.plan import Plan
+from keytrip.compile.splunk_combined import alone_because, batch_name, batches_of
+from keytrip.compile.splunk_temporal import COMPLETED
 
 _SEVERITIES = {"informational": 2, "low": 3, "medium": 4, "high": 5, "critical": 6}
 # Splunk's editor takes no names of over 99 characters.
@@ -17,7 +25,7 @@ def saved_search(written: Written) -> str:
 
 def search_name(written: Written) -> str:
     """Return the name of a rule's saved search."""
-    return f"keytrip - {_value(written.name)[:_LONGEST_NAME]} - Rule"
+    return f"keytrip - {_shortened(_value(written.name))} - Rule"
 
 
 def search_settings(written: Written) -> dict[str, str]:
@@ -44,16 +52,51 @@ def _continued(value: str) -> str:
     return value.replace("\n", " \\\n")
 
 
+def combined_searches(written: Sequence[Written], combine: Callable[[Sequence[Plan]], str]) -> list[str]:
+    """Return stanzas for all rules: one for those that a search can hold together, each where the first of them stands.
+
+    Args:
+        written: The rules, with their own queries.
+        combine: Writes the query of several plans.
+    """
+    fitting = {id(one.plan): one for one in written if one.plan is not None and not alone_because(one.plan)}
+    batches = batches_of([one.plan for one in fitting.values() if one.plan is not None])
+    several = [[fitting[id(plan)] for plan in batch] for batch in batches if len(batch) > 1]
+    batch_of = {id(one.plan): batch for batch in several for one in batch}
+    found = {id(batch): _together(batch, combine) for batch in several}
+    stanzas = (found[id(batch_of[id(w.plan)])] if id(w.plan) in batch_of else saved_search(w) for w in written)
+    return list(dict.fromkeys(stanzas))
+
+
+def _together(batch: Sequence[Written], combine: Callable[[Sequence[Plan]], str]) -> str:
+    plans = [one.plan for one in batch if one.plan is not None]
+    names = ", ".join(one.name for one in batch)
+    level = max((one.level for one in batch), key=lambda level: _SEVERITIES[level])
+    about = SimpleNamespace(name=batch_name(plans), title=names, description=f"Rules: {names}.", level=level, id=None)
+    return saved_search(replace(batch[0], rule=about, query=combine(plans), several=True))
+
+
+def _shortened(name: str) -> str:
+    """Return a name that Splunk's editor takes: two stanzas of one name would be one search."""
+    if len(name) <= _LONGEST_NAME:
+        return name
+    mark = uuid5(NAMESPACE_URL, name).hex[:8]
+    return f"{name[: _LONGEST_NAME - len(mark) - 1]}_{mark}"
+
+
 def _value(text: str) -> str:
     """Return a value for one line: a backslash at its end would join the next line."""
     return text.replace("\\", "/").strip()
 
 
 def _search(written: Written, schedule: Schedule) -> str:
-    query = written.query
-    if written.plan is not None:
-        query += f"\n| where (window_end > (now() - {schedule.grace}))"
-    return query.strip()
+    lines = written.query.strip().splitlines()
+    if written.plan is not None and written.plan.temporal:
+        # before the two lines that shape the result; an alert that went on before is not reported again
+        lines.insert(len(lines) - 2, f"| where ({COMPLETED} > (now() - {schedule.grace}))")
+    elif written.plan is not None:
+        lines.append(f"| where (window_end > (now() - {schedule.grace}))")
+    return "\n".join(lines)
 
 
 def _times(written: Written, schedule: Schedule) -> dict[str, str]:
@@ -68,7 +111,7 @@ def _times(written: Written, schedule: Schedule) -> dict[str, str]:
 def _suppression(written: Written, schedule: Schedule) -> dict[str, str]:
     if written.plan is None:
         return {"alert.digest_mode": "1"}
-    fields = ",".join([*written.plan.group_by, "window_start"])
+    fields = ",".join(written.alert_key)
     return {
         "alert.digest_mode": "0",
         "alert.suppress": "1",

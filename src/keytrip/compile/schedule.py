@@ -20,7 +20,7 @@ def range_of(plan: Plan, *, sliding: bool) -> str:
         plan: The correlation.
         sliding: Whether the target slides the windows of temporal correlations.
     """
-    before = _before(plan)
+    before = seconds_before(plan)
     if plan.temporal:
         return f"last: {_text(plan.seconds * (2 if sliding else 1) + before)}"
     if before:
@@ -29,9 +29,9 @@ def range_of(plan: Plan, *, sliding: bool) -> str:
     return f"current_window: {f'{plan.seconds // _WEEK}w' if weeks else _text(plan.seconds)}"
 
 
-def _before(plan: Plan) -> int:
-    """Return how many seconds before the earliest alert of an inner correlation its records begin."""
-    return max((_reach(plan, inner) + _before(inner) for inner in plan.inner), default=0)
+def seconds_before(plan: Plan) -> int:
+    """Return how many seconds before a plan's own window the records of its inner correlations may begin."""
+    return max((_reach(plan, inner) + seconds_before(inner) for inner in plan.inner), default=0)
 
 
 def _reach(plan: Plan, inner: Plan) -> int:

@@ -5,17 +5,14 @@ Spark 4.0 or newer. The text means the same with ANSI mode and without, in every
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import ClassVar
 
 from sigma.processing.pipeline import ProcessingPipeline
-from sigma.rule import SigmaRule
 from sigma.types import SpecialChars
 
 from keytrip.compile.base import siem_pipeline
-from keytrip.compile.header import header_of
 from keytrip.compile.leaves import Matches
-from keytrip.compile.plan import Plan
 from keytrip.compile.spark_fields import column, derived, relation, within
 from keytrip.compile.spark_sums import double_sum, integer_sum, money_sum, percentile
 from keytrip.compile.spark_text import java_regex, quote_double, quote_name, quote_number, quote_text
@@ -111,7 +108,3 @@ class SparkBackend(SqlBackend):
     siem: ClassVar[str] = "spark"
     backend_processing_pipeline: ClassVar[ProcessingPipeline] = siem_pipeline("spark")
     dialect: ClassVar[Dialect] = SPARK
-
-    def header(self, rule: SigmaRule | Plan, tables: Sequence[str]) -> str:
-        """Say which rule it is, and which tables it needs."""
-        return "".join(f"-- {line}\n" for line in header_of(rule, tables).lines)

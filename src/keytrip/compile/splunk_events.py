@@ -8,7 +8,7 @@ used goes before it.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keytrip.compile.plan import Base, Plan
@@ -40,10 +40,12 @@ def day_steps(text: str) -> list[str]:
     return [f"eval {name} = {value}" for name, value in steps]
 
 
-def search_text(tables: Sequence[str]) -> str:
-    """Return the search that reads canonical tables."""
-    types = [f'sourcetype="keytrip:{table}"' for table in tables]
-    return f"index=keytrip {_any(types)}"
+def search_text(tables: Mapping[str, str]) -> str:
+    """Return the search that reads canonical tables, each with what its events meet besides (`splunk_terms`)."""
+    each = [(f'sourcetype="keytrip:{table}"', terms) for table, terms in tables.items()]
+    if len(each) == 1:
+        return " ".join(["index=keytrip", *filter(None, each[0])])
+    return f"index=keytrip {any_of([f'({kind} {terms})' if terms else kind for kind, terms in each])}"
 
 
 def alert_column(inner: Plan, name: str) -> str:
@@ -66,6 +68,19 @@ def alert_column(inner: Plan, name: str) -> str:
 
 
 @dataclass(frozen=True)
+class Source:
+    """How the events of one source are read.
+
+    Attributes:
+        mark: The condition that a row is one of them; empty where every row is.
+        column: Gives the text of their fields.
+    """
+
+    mark: str
+    column: Column
+
+
+@dataclass(frozen=True)
 class _Seen:
     """A view as SPL: texts over the rows that are there.
 
@@ -82,54 +97,60 @@ class _Seen:
     marks: tuple[str, ...]
 
 
-def event_steps(plan: Plan, column: Column) -> list[str]:
+def event_steps(plan: Plan, source: Callable[[str | Plan], Source]) -> list[str]:
     """Return the steps that keep a correlation's events and give all that the rest uses its canonical name.
 
     A counting one has `window_start` then, a temporal one `kt_m0`, `kt_m1`, ...: 1 for an event of that base, else 0.
 
     Args:
         plan: The correlation.
-        column: Gives the text of a field of the source's events.
+        source: Gives how the events of a source are read.
 
     Raises:
         ContentError: SPL cannot make a field of an inner correlation's alerts.
     """
     views = views_of(plan)
-    tables = len({origin(view.source) for view in views}) > 1
-    seen = [_seen(plan, view, column, tables=tables) for view in views]
+    seen = [_seen(plan, view, source(view.source)) for view in views]
     used = "".join(text for one in seen for text in (one.test, *one.columns.values()))
-    steps = [*day_steps(used), f"where {_any([one.test for one in seen])}"]
+    steps = [*day_steps(used), f"where {any_of([one.test for one in seen])}"]
     if any(view.earlier for view in views):
         steps += _doubled(seen)
         seen = [_unpacked(plan, number) for number in range(len(seen))]
     return [*steps, *_made(plan, seen)]
 
 
-def _seen(plan: Plan, view: View, column: Column, *, tables: bool) -> _Seen:
+def record_source(plan: Plan, column: Column, source: str | Plan) -> Source:
+    """Return how records are read: by their sourcetype, where a plan reads several tables."""
+    mark = f'(sourcetype = "keytrip:{source}")' if len(plan.reads) > 1 else ""
+    return Source(mark, column)
+
+
+def _seen(plan: Plan, view: View, source: Source) -> _Seen:
+    mark, column = source.mark, source.column
     columns = {name: column(view.field(name)) for name in plan.event_fields}
-    mark = f'(sourcetype = "keytrip:{view.source}")' if tables else ""
     present = [f"(isnotnull({columns[name]}))" for name in plan.group_by]
     others = [f"(NOT {_same(plan, view, other, column)})" for other in view.earlier]
     # every alert of a correlation is an event
-    condition = [_condition(view.bases)] if isinstance(view.source, str) or not present else []
+    condition = [any_base(view.bases)] if isinstance(view.source, str) or not present else []
     test = spl_all([*([mark] if mark else []), *present, *condition, *others])
     marks = tuple(_marked(plan, view, base, column) for base in plan.bases if plan.temporal)
     return _Seen(mark, test, columns, tuple(f"({mark} AND {m})" if mark and m else m for m in marks))
 
 
-def _condition(bases: Sequence[Base]) -> str:
+def any_base(bases: Sequence[Base]) -> str:
     """Return the condition that any of the bases matches."""
     found = list(dict.fromkeys(base.condition or "(1 = 1)" for base in bases))
     return parenthesised(found[0] if len(found) == 1 else " OR ".join(f"({condition})" for condition in found))
 
 
-def _any(tests: Sequence[str]) -> str:
+def any_of(tests: Sequence[str]) -> str:
+    """Return the text that one of parenthesised tests holds."""
     return tests[0] if len(tests) == 1 else f"({' OR '.join(tests)})"
 
 
 def _same(plan: Plan, view: View, other: View, column: Column) -> str:
     """Return the condition that `other` has the event too, in the same group: true or false, never null."""
-    tests = [_condition(other.bases)]
+    tests = [any_base(other.bases)]
     for ours, theirs in other_names(plan, view, other):
         left, right = column(ours), column(theirs)
         tests.append(f'((isnotnull({left})) AND (isnotnull({right})) AND (("x".{left}) = ("x".{right})))')
@@ -139,7 +160,7 @@ def _same(plan: Plan, view: View, other: View, column: Column) -> str:
 def _marked(plan: Plan, view: View, base: Base, column: Column) -> str:
     """Return the condition that an event is one of `base`, empty where none can be."""
     if base in view.bases:
-        return _condition([base])
+        return any_base([base])
     if origin(base.source) != origin(view.source):
         return ""
     return _same(plan, view, View(base.source, (base,)), column)
@@ -169,10 +190,10 @@ def _made(plan: Plan, seen: Sequence[_Seen]) -> list[str]:
     """Return the evals of the window or of the bases' marks, and of the fields."""
     if plan.temporal:
         each = [[mark for one in seen if (mark := one.marks[number])] for number in range(len(plan.bases))]
-        made = [f"kt_m{number} = if({_any(list(dict.fromkeys(marks)))}, 1, 0)" for number, marks in enumerate(each)]
+        made = [f"kt_m{number} = if({any_of(list(dict.fromkeys(marks)))}, 1, 0)" for number, marks in enumerate(each)]
     else:
-        made = [f"window_start = {_window(plan)}"]
-    fields = {name: _picked([(one.mark, one.columns[name]) for one in seen]) for name in plan.event_fields}
+        made = [f"window_start = {window_text(plan)}"]
+    fields = {name: picked([(one.mark, one.columns[name]) for one in seen]) for name in plan.event_fields}
     fields = {name: text for name, text in fields.items() if text != name}
     if not _reused(fields):
         return [f"eval {', '.join([*made, *(f'{name} = {text}' for name, text in fields.items())])}"]
@@ -187,15 +208,16 @@ def _reused(fields: Mapping[str, str]) -> bool:
     return any(re.search(rf"\b{name}\b", text) for n, text in enumerate(fields.values()) for name in names[:n])
 
 
-def _picked(choices: Sequence[tuple[str, str]]) -> str:
+def picked(choices: Sequence[tuple[str, str]]) -> str:
     """Return the text of the choice whose mark holds."""
     (mark, text), *rest = choices
     if all(other == text for _, other in rest):
         return text
-    return f"if({mark}, {text}, {_picked(rest)})"
+    return f"if({mark}, {text}, {picked(rest)})"
 
 
-def _window(plan: Plan) -> str:
+def window_text(plan: Plan) -> str:
+    """Return the start of the tumbling window that `_time` lies in."""
     if not plan.offset:
         return f"(floor(_time / {plan.seconds}) * {plan.seconds})"
     return f"((floor((_time - {plan.offset}) / {plan.seconds}) * {plan.seconds}) + {plan.offset})"

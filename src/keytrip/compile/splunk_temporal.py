@@ -12,6 +12,9 @@ from collections.abc import Sequence
 from keytrip.compile.plan import Plan
 from keytrip.compile.splunk_expressions import spl_all
 
+# The time of an alert's first completion: a schedule asks for it, the result leaves it out.
+COMPLETED = "kt_completed"
+
 
 def temporal_steps(plan: Plan) -> list[str]:
     """Return the steps from marked events to one row an alert, with the columns of a counting correlation's groups.
@@ -22,7 +25,7 @@ def temporal_steps(plan: Plan) -> list[str]:
     by = f" by {' '.join(plan.group_by)}" if plan.group_by else ""
     marks = " ".join(f"max(kt_m{number}) as kt_m{number}" for number in range(len(plan.bases)))
     span = plan.seconds
-    ends = "min(kt_start) as window_start max(_time) as window_end"
+    ends = f"min(kt_start) as window_start max(_time) as window_end min(_time) as {COMPLETED}"
     return [
         f"stats {marks} count as kt_count by {' '.join([*plan.group_by, '_time'])}",
         "sort 0 num(_time)",

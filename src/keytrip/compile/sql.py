@@ -5,7 +5,6 @@ What engines say differently is in their `Dialect`; `duckdb` and `spark` hold on
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from functools import partial
 from typing import ClassVar
@@ -27,9 +26,9 @@ class SqlBackend(LeafBackend):
 
     dialect: ClassVar[Dialect]
 
-    @abstractmethod
     def header(self, rule: SigmaRule | Plan, tables: Sequence[str]) -> str:
-        """Return the comment before a query that reads `tables`, or an empty text."""
+        """Say which rule it is, and which tables it needs."""
+        return "".join(f"-- {line}\n" for line in header_of(rule, tables).lines)
 
     def leaf(self, leaf: Leaf) -> str:
         """Write a leaf."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from keytrip.compile.compiled import collection_of
@@ -40,6 +41,8 @@ class Compiled:
         line: Line of the rule's document in its file.
         range: The time range that a schedule must give the query.
         deviations: Named deviations from SEMANTICS that the text has.
+        shared: Name of the search that the text is of, for several rules; empty where it is the rule's own.
+        alone: Why a rule of a combined build has a search of its own.
     """
 
     rule: str
@@ -50,11 +53,13 @@ class Compiled:
     line: int | None = None
     range: str = ""
     deviations: tuple[str, ...] = ()
+    shared: str = ""
+    alone: str = ""
 
     @property
     def file(self) -> str:
         """Name of the compiled file."""
-        return f"{self.rule}.{TARGETS[self.target][2]}"
+        return f"{self.shared or self.rule}.{TARGETS[self.target][2]}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the entry of `index.json`."""
@@ -67,6 +72,7 @@ class Compiled:
             "line": self.line,
             "range": self.range or None,
             "deviations": list(self.deviations),
+            **({"alone": self.alone} if self.alone else {}),
         }
 
 
@@ -82,34 +88,47 @@ def targets_named(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(target for name in names for target in (TARGETS if name == ALL else (name,))))
 
 
-def backend_of(target: str) -> Any:
+def backend_of(target: str, options: Mapping[str, str] = MappingProxyType({})) -> Any:
     """Return a target's backend.
 
+    Args:
+        target: Its name.
+        options: Of the backend, as `sigma convert -O` gives them.
+
     Raises:
-        UsageError: There is no such target.
+        UsageError: There is no such target, or it has no such option.
     """
     if target not in TARGETS:
         raise UsageError(f"no target {target!r}", hint="one of: " + ", ".join(TARGETS))
     module, name, _ = TARGETS[target]
     from keytrip.compile.pipelines import canonical_pipeline
 
-    return getattr(import_module(module), name)(canonical_pipeline())
+    backend = getattr(import_module(module), name)
+    for unknown in set(options) - set(backend.options):
+        known = ", ".join(backend.options) or "none"
+        raise UsageError(f"{target} has no option {unknown!r}", hint=f"its options: {known}")
+    return backend(canonical_pipeline(), **options)
 
 
 def compile_to(
-    target: str, chosen: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...] = ()
+    target: str,
+    chosen: Sequence[Document],
+    documents: Sequence[Document],
+    packs: tuple[Path, ...] = (),
+    options: Mapping[str, str] = MappingProxyType({}),
 ) -> list[Compiled]:
     """Return each chosen rule compiled to `target`, in order.
 
     Raises:
-        UsageError: There is no such target.
+        UsageError: There is no such target, or it has no such option.
     """
-    backend = backend_of(target)
+    backend = backend_of(target, options)
     backend.packs = packs
-    return [_compile(target, document, documents, backend) for document in chosen]
+    return [compile_one(target, document, documents, backend) for document in chosen]
 
 
-def _compile(target: str, document: Document, documents: Sequence[Document], backend: Any) -> Compiled:
+def compile_one(target: str, document: Document, documents: Sequence[Document], backend: Any) -> Compiled:
+    """Return one rule compiled by the backend of `target`; what the text means is in `backend.plan` then."""
     from sigma.exceptions import SigmaError
 
     rule_id = str(document.data.get("id") or "")

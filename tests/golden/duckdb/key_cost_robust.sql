@@ -1,4 +1,6 @@
--- key_cost_robust: AI API Key Costs Far More Than Its Own Past Explains
+-- key_cost_robust: AI API Key Costs Far More Than Its Own Past Explains (high), version of 2026-11-24
+-- needs: usage, key_cost_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "cost_usd", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

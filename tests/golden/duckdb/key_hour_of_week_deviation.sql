@@ -1,4 +1,6 @@
--- key_hour_of_week_deviation: AI API Key Used in Hours of the Week in Which It Is Always Silent
+-- key_hour_of_week_deviation: AI API Key Used in Hours of the Week in Which It Is Always Silent (medium), version of 2026-11-24
+-- needs: usage, key_hours_of_week, key_requests_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "request_count", "hour_of_week", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- key_model_tier_jump: AI API Key First Uses a Model Many Times Dearer Than Its Usual Ones
+-- key_model_tier_jump: AI API Key First Uses a Model Many Times Dearer Than Its Usual Ones (high), version of 2026-11-24
+-- needs: usage, key_models, key_list_price_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "model", "list_price", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

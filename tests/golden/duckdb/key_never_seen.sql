@@ -1,4 +1,6 @@
--- key_never_seen: AI API Key Without Any Past Is Used
+-- key_never_seen: AI API Key Without Any Past Is Used (medium), version of 2026-11-24
+-- needs: usage, keys
+-- deviations: none
 with events as (
   select timestamp, "key_id", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- key_new_network: AI API Key Used From a Network It Never Used
+-- key_new_network: AI API Key Used From a Network It Never Used (high), version of 2026-11-24
+-- needs: usage, key_source_nets
+-- deviations: none
 with events as (
   select timestamp, "key_id", "source_net", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- key_request_volume_robust: AI API Key Makes Far More Requests Than Its Own Past Explains
+-- key_request_volume_robust: AI API Key Makes Far More Requests Than Its Own Past Explains (high), version of 2026-11-24
+-- needs: usage, key_requests_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "request_count", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- key_token_volume_robust: AI API Key Uses Far More Tokens Than Its Own Past Explains
+-- key_token_volume_robust: AI API Key Uses Far More Tokens Than Its Own Past Explains (high), version of 2026-11-24
+-- needs: usage, key_tokens_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "total_tokens", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- key_unknown_model: AI API Key Used With a Model Family It Never Used
+-- key_unknown_model: AI API Key Used With a Model Family It Never Used (high), version of 2026-11-24
+-- needs: usage, key_model_families, keys
+-- deviations: none
 with events as (
   select timestamp, "key_id", "model_family", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- org_cost_spike: Organisation Spends Far More With One AI Provider Than on Its Usual Days
+-- org_cost_spike: Organisation Spends Far More With One AI Provider Than on Its Usual Days (high), version of 2026-11-24
+-- needs: usage, org_cost_daily
+-- deviations: none
 with events as (
   select timestamp, "provider", "cost_usd", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- org_spend_threshold_critical: Organisation's Daily AI Spend Passes Ten Times the Usual
+-- org_spend_threshold_critical: Organisation's Daily AI Spend Passes Ten Times the Usual (critical), version of 2026-11-24
+-- needs: usage
+-- deviations: none
 with events as (
   select timestamp, "cost_usd", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- org_spend_threshold_low: Organisation's Daily AI Spend Passes 1.5 Times the Usual
+-- org_spend_threshold_low: Organisation's Daily AI Spend Passes 1.5 Times the Usual (low), version of 2026-11-24
+-- needs: usage
+-- deviations: none
 with events as (
   select timestamp, "cost_usd", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

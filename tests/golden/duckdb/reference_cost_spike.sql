@@ -1,4 +1,6 @@
--- reference_cost_spike: AI API Key Cost Five Times Its Own Baseline (Reference)
+-- reference_cost_spike: AI API Key Cost Five Times Its Own Baseline (Reference) (critical), version of 2026-11-24
+-- needs: usage, key_cost_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "cost_usd", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

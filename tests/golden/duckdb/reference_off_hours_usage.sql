@@ -1,4 +1,6 @@
--- reference_off_hours_usage: AI API Key Used Outside Its Active Hours (Reference)
+-- reference_off_hours_usage: AI API Key Used Outside Its Active Hours (Reference) (medium), version of 2026-11-24
+-- needs: usage, key_active_hours
+-- deviations: none
 with events as (
   select timestamp, "key_id", "hour_of_day", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- reference_unknown_model: AI API Key Used With a Model It Never Used (Reference)
+-- reference_unknown_model: AI API Key Used With a Model It Never Used (Reference) (high), version of 2026-11-24
+-- needs: usage, key_models, keys
+-- deviations: none
 with events as (
   select timestamp, "key_id", "model", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- reference_volume_spike_extreme: AI API Key Requests Ten Times Its Own Baseline (Reference)
+-- reference_volume_spike_extreme: AI API Key Requests Ten Times Its Own Baseline (Reference) (critical), version of 2026-11-24
+-- needs: usage, key_requests_daily
+-- deviations: none
 with events as (
   select timestamp, "key_id", "request_count", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from usage

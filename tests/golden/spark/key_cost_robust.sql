@@ -1,4 +1,4 @@
--- key_cost_robust: AI API Key Costs Far More Than Its Own Past Explains (high)
+-- key_cost_robust: AI API Key Costs Far More Than Its Own Past Explains (high), version of 2026-11-24
 -- needs: usage, key_cost_daily
 -- deviations: none
 with events as (

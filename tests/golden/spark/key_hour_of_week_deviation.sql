@@ -1,4 +1,4 @@
--- key_hour_of_week_deviation: AI API Key Used in Hours of the Week in Which It Is Always Silent (medium)
+-- key_hour_of_week_deviation: AI API Key Used in Hours of the Week in Which It Is Always Silent (medium), version of 2026-11-24
 -- needs: usage, key_hours_of_week, key_requests_daily
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- key_model_tier_jump: AI API Key First Uses a Model Many Times Dearer Than Its Usual Ones (high)
+-- key_model_tier_jump: AI API Key First Uses a Model Many Times Dearer Than Its Usual Ones (high), version of 2026-11-24
 -- needs: usage, key_models, key_list_price_daily
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- key_never_seen: AI API Key Without Any Past Is Used (medium)
+-- key_never_seen: AI API Key Without Any Past Is Used (medium), version of 2026-11-24
 -- needs: usage, keys
 -- deviations: none
 with events as (

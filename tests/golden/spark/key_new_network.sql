@@ -1,4 +1,4 @@
--- key_new_network: AI API Key Used From a Network It Never Used (high)
+-- key_new_network: AI API Key Used From a Network It Never Used (high), version of 2026-11-24
 -- needs: usage, key_source_nets
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- key_request_volume_robust: AI API Key Makes Far More Requests Than Its Own Past Explains (high)
+-- key_request_volume_robust: AI API Key Makes Far More Requests Than Its Own Past Explains (high), version of 2026-11-24
 -- needs: usage, key_requests_daily
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- key_token_volume_robust: AI API Key Uses Far More Tokens Than Its Own Past Explains (high)
+-- key_token_volume_robust: AI API Key Uses Far More Tokens Than Its Own Past Explains (high), version of 2026-11-24
 -- needs: usage, key_tokens_daily
 -- deviations: none
 with events as (

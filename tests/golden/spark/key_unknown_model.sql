@@ -1,4 +1,4 @@
--- key_unknown_model: AI API Key Used With a Model Family It Never Used (high)
+-- key_unknown_model: AI API Key Used With a Model Family It Never Used (high), version of 2026-11-24
 -- needs: usage, key_model_families, keys
 -- deviations: none
 with events as (

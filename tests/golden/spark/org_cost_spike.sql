@@ -1,4 +1,4 @@
--- org_cost_spike: Organisation Spends Far More With One AI Provider Than on Its Usual Days (high)
+-- org_cost_spike: Organisation Spends Far More With One AI Provider Than on Its Usual Days (high), version of 2026-11-24
 -- needs: usage, org_cost_daily
 -- deviations: none
 with events as (

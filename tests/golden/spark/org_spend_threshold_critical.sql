@@ -1,4 +1,4 @@
--- org_spend_threshold_critical: Organisation's Daily AI Spend Passes Ten Times the Usual (critical)
+-- org_spend_threshold_critical: Organisation's Daily AI Spend Passes Ten Times the Usual (critical), version of 2026-11-24
 -- needs: usage
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- org_spend_threshold_low: Organisation's Daily AI Spend Passes 1.5 Times the Usual (low)
+-- org_spend_threshold_low: Organisation's Daily AI Spend Passes 1.5 Times the Usual (low), version of 2026-11-24
 -- needs: usage
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- org_spend_threshold_medium: Organisation's Daily AI Spend Passes Three Times the Usual (medium)
+-- org_spend_threshold_medium: Organisation's Daily AI Spend Passes Three Times the Usual (medium), version of 2026-11-24
 -- needs: usage
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- reference_cost_spike: AI API Key Cost Five Times Its Own Baseline (Reference) (critical)
+-- reference_cost_spike: AI API Key Cost Five Times Its Own Baseline (Reference) (critical), version of 2026-11-24
 -- needs: usage, key_cost_daily
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- reference_off_hours_usage: AI API Key Used Outside Its Active Hours (Reference) (medium)
+-- reference_off_hours_usage: AI API Key Used Outside Its Active Hours (Reference) (medium), version of 2026-11-24
 -- needs: usage, key_active_hours
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- reference_unknown_model: AI API Key Used With a Model It Never Used (Reference) (high)
+-- reference_unknown_model: AI API Key Used With a Model It Never Used (Reference) (high), version of 2026-11-24
 -- needs: usage, key_models, keys
 -- deviations: none
 with events as (

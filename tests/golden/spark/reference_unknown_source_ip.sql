@@ -1,4 +1,4 @@
--- reference_unknown_source_ip: AI API Key Used From an Address It Never Used (Reference) (high)
+-- reference_unknown_source_ip: AI API Key Used From an Address It Never Used (Reference) (high), version of 2026-11-24
 -- needs: usage, key_source_ips
 -- deviations: none
 with events as (

@@ -1,4 +1,4 @@
--- reference_volume_spike: AI API Key Requests Far Above Its Own Baseline (Reference) (high)
+-- reference_volume_spike: AI API Key Requests Far Above Its Own Baseline (Reference) (high), version of 2026-11-24
 -- needs: usage, key_requests_daily
 -- deviations: none
 with events as (

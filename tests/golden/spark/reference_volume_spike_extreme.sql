@@ -1,4 +1,4 @@
--- reference_volume_spike_extreme: AI API Key Requests Ten Times Its Own Baseline (Reference) (critical)
+-- reference_volume_spike_extreme: AI API Key Requests Ten Times Its Own Baseline (Reference) (critical), version of 2026-11-24
 -- needs: usage, key_requests_daily
 -- deviations: none
 with events as (

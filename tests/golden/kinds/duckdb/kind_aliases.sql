@@ -1,4 +1,6 @@
--- kind_aliases: A rule
+-- kind_aliases: A rule (high)
+-- needs: audit
+-- deviations: none
 with events as (
   select timestamp, "target_key_id" as "key_id", make_timestamp((epoch_us(timestamp)) // 3600000000 * 3600000000 + 0) as window_start
   from audit

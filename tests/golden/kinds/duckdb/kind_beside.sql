@@ -1,4 +1,6 @@
--- kind_beside: A rule
+-- kind_beside: A rule (high)
+-- needs: usage
+-- deviations: none
 with kt_base as (
   select timestamp, "key_id", (true) as kt_m0, false as kt_m1
   from (select last_seen as timestamp, "key_id", "user_agent" from (

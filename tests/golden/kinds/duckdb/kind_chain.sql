@@ -1,4 +1,6 @@
--- kind_chain: A rule
+-- kind_chain: A rule (high)
+-- needs: usage
+-- deviations: none
 with events as (
   select timestamp, "key_id", "agent_family", make_timestamp((epoch_us(timestamp)) // 86400000000 * 86400000000 + 0) as window_start
   from (select *, lower(regexp_extract(user_agent, '^[^/ ]*')) as "agent_family" from (select last_seen as timestamp, "key_id", "user_agent" from (

@@ -1,4 +1,6 @@
--- kind_chain_over_temporal: A rule
+-- kind_chain_over_temporal: A rule (high)
+-- needs: usage, key_source_ips, keys
+-- deviations: none
 with events as (
   select timestamp, "key_id", make_timestamp(cast(floor((epoch_us(timestamp) - 345600000000) / 604800000000) as bigint) * 604800000000 + 345600000000) as window_start
   from (select last_seen as timestamp, "key_id", "source_ip" from (

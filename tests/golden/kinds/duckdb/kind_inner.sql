@@ -1,4 +1,6 @@
--- kind_inner: A rule
+-- kind_inner: A rule (high)
+-- needs: usage
+-- deviations: none
 with events as (
   select timestamp, "key_id", "user_agent", make_timestamp((epoch_us(timestamp)) // 3600000000 * 3600000000 + 0) as window_start
   from usage

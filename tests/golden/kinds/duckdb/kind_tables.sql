@@ -1,4 +1,6 @@
--- kind_tables: A rule
+-- kind_tables: A rule (high)
+-- needs: usage, audit
+-- deviations: none
 with events as (
   select timestamp, "key_id", make_timestamp((epoch_us(timestamp)) // 3600000000 * 3600000000 + 0) as window_start
   from usage

@@ -1,4 +1,6 @@
--- kind_temporal: A rule
+-- kind_temporal: A rule (high)
+-- needs: usage, key_source_ips, keys
+-- deviations: none
 with kt_base as not materialized (
   select timestamp, "key_id", "source_ip", (coalesce("status_code" = 401, false)) as kt_m0, (coalesce("status_code" = 200, false)) as kt_m1
   from usage

@@ -1,4 +1,6 @@
--- kind_temporal_ordered: A rule
+-- kind_temporal_ordered: A rule (high)
+-- needs: audit, usage
+-- deviations: none
 with kt_base as not materialized (
   select timestamp, "target_key_id" as "key_id", (coalesce(lower("action") = 'limit_raised', false)) as kt_m0, false as kt_m1, false as kt_m2
   from audit
