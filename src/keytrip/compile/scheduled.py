@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
 from keytrip.compile.attack import threats_of
 from keytrip.compile.compiled import collection_of
 from keytrip.compile.formats import Written, schedule_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.monitors import monitor_rule
 from keytrip.compile.savedsearches import search_name, search_settings
+from keytrip.compile.security_analytics import security_analytics
 from keytrip.compile.stock import is_foreign
 from keytrip.compile.targets import backend_of, reason_of
 from keytrip.errors import ContentError, KeytripError
@@ -132,6 +135,7 @@ def _of(target: str, written: Written, document: Document) -> dict[str, Any]:
         "tables": list(_tables(written)),
         "deviations": list(written.deviations),
         "settings": SETTINGS[target](written) if target in SETTINGS else {},
+        "analytics": _analytics(written) if target == "opensearch" else {},
         "tags": tags,
         "threat": threats_of(tags),
         "triage": _plain(data.get("triage") or {}),
@@ -141,6 +145,14 @@ def _of(target: str, written: Written, document: Document) -> dict[str, Any]:
         "status": str(data.get("status") or ""),
         "version": 1,
     }
+
+
+def _analytics(written: Written) -> dict[str, Any]:
+    """Return a rule as Security Analytics takes it, or nothing where that has no word for it."""
+    try:
+        return dict(yaml.safe_load(security_analytics(written)))
+    except ContentError:
+        return {}
 
 
 def _tables(written: Written) -> Iterator[str]:

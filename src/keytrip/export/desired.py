@@ -11,7 +11,8 @@ from keytrip import __version__
 from keytrip.baselines.snapshots import active_snapshot
 from keytrip.baselines.store import Store
 from keytrip.errors import ContentError, Place
-from keytrip.export.manifest import ItemTemplate, Manifest
+from keytrip.export.indicators import Indicator, indicator_items
+from keytrip.export.manifest import SHARING, ItemTemplate, Manifest
 from keytrip.export.model import Item, Table
 from keytrip.export.tables import snapshot_tables
 from keytrip.rules.load import alerting, load_rules
@@ -31,6 +32,7 @@ class Request:
         selection: Which rules.
         options: The destination's settings, defaults among them.
         cache: Where compiled texts are kept, or None.
+        indicators: What a destination that shares indicators should tell; others make IOC lists of them.
     """
 
     store: Store
@@ -39,6 +41,7 @@ class Request:
     selection: Selection = field(default_factory=Selection)
     options: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = None
+    indicators: tuple[Indicator, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,8 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
         ContentError: A rule file, a job or a template is wrong, or two items have one name.
         UsageError: The selection means no rule.
     """
+    if manifest.transport in SHARING:
+        return Desired(indicator_items(request.indicators))
     snapshot = active_snapshot(request.store)
     tables = snapshot_tables(request.store, snapshot, request.packs)
     base = {"snapshot": snapshot.number, "window": snapshot.manifest["window"], "version": __version__}
@@ -76,9 +81,15 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     there = {table.name for table in tables}
     rules = [_with_tables(rule, there) for rule in _scheduled(manifest, request)]
     context = {**base, "options": dict(request.options)}
-    items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables)
+    items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables, _lists(request))
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
     return Desired(tuple(items), tuple(tables), refused, snapshot.number)
+
+
+def _lists(request: Request) -> list[dict[str, Any]]:
+    """Return the facts of the IOC list, if there is one."""
+    found = [one.model_dump(mode="json") for one in request.indicators]
+    return [{"name": "indicators", "indicators": found}] if found else []
 
 
 def _scheduled(manifest: Manifest, request: Request) -> list[Scheduled]:

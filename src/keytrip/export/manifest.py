@@ -12,6 +12,8 @@ from keytrip.content import content_files
 from keytrip.errors import ContentError, Place, UsageError
 
 TransportName = Literal["files", "splunk", "splunk_app", "elastic", "opensearch", "stix", "taxii", "misp"]
+# These take indicators alone: no rules, no tables, no templates.
+SHARING = frozenset({"stix", "taxii", "misp"})
 
 
 class Template(BaseModel):

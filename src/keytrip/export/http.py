@@ -1,0 +1,128 @@
+"""Plain HTTP for servers that have no client of their own: TLS, credentials and proxies as a connection says."""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from weakref import finalize
+
+from keytrip.errors import UsageError
+from keytrip.export.connection import Connection
+from keytrip.export.credentials import Credential
+from keytrip.export.wire import UNREACHED, Answer, succeeded
+
+_NO_CONTENT, _UNAUTHORIZED = 204, 401
+
+
+def tls_context(connection: Connection) -> ssl.SSLContext:
+    """Return how TLS is done: verified, unless the user says otherwise.
+
+    Raises:
+        UsageError: A file holds no certificate.
+    """
+    try:
+        context = ssl.create_default_context(cafile=connection.ca_file)
+        if connection.client_cert:
+            context.load_cert_chain(connection.client_cert, connection.client_key)
+    except (ssl.SSLError, OSError) as error:
+        raise UsageError(
+            f"a certificate cannot be read: {error}", hint="--ca-file and the like name PEM files"
+        ) from None
+    if connection.insecure:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def authorization(credential: Credential) -> dict[str, str]:
+    """Return the header that a credential is sent in."""
+    from base64 import b64encode
+
+    if credential.kind == "basic":
+        pair = f"{credential.user}:{credential.secret}".encode()
+        return {"Authorization": f"Basic {b64encode(pair).decode()}"}
+    if credential.kind in {"bearer", "api_key"}:
+        word = "Bearer" if credential.kind == "bearer" else "ApiKey"
+        return {"Authorization": f"{word} {credential.secret}"}
+    return {}
+
+
+@dataclass
+class HttpSend:
+    """Sends requests below a connection's address.
+
+    Attributes:
+        connection: Where, as whom, and by which way.
+        headers: What every request has; a content type for its body, too.
+        proof: Makes the header of a credential.
+    """
+
+    connection: Connection
+    headers: Mapping[str, str]
+    proof: Callable[[Credential], Mapping[str, str]] = authorization
+    _credential: Credential = field(init=False, repr=False)
+    _client: Any = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Open the client; nothing is sent."""
+        import httpx
+
+        self._credential = self.connection.credential
+        self._client = httpx.Client(
+            verify=tls_context(self.connection),
+            proxy=self.connection.proxy,
+            timeout=self.connection.timeout,
+            headers=dict(self.headers),
+            trust_env=False,
+        )
+        # the client lives as long as its sender: nobody else knows of it
+        finalize(self, self._client.close)
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Answer:
+        """Send a request; a credential that ran out is read anew, once."""
+        answer = self._once(method, path, body)
+        if answer.status == _UNAUTHORIZED and self._credential.again:
+            self._credential = self._credential.again()
+            answer = self._once(method, path, body)
+        return answer
+
+    def _once(self, method: str, path: str, body: Any) -> Answer:
+        import httpx
+
+        url = f"{self.connection.url}{path}"
+        content = body if isinstance(body, str) or body is None else json.dumps(body)
+        try:
+            response = self._client.request(method, url, content=content, headers=dict(self.proof(self._credential)))
+        except httpx.HTTPError as error:
+            return Answer(UNREACHED, f"{type(error).__name__} {error}".strip())
+        return answer_of(response.status_code, response.text, response.headers)
+
+
+def answer_of(status: int, text: str, headers: Mapping[str, str]) -> Answer:
+    """Return an answer; a success that is no JSON was cut off, or is a proxy's."""
+    waits = retry_after(headers.get("Retry-After"))
+    if status == _NO_CONTENT:
+        return Answer(status, {}, waits)
+    try:
+        return Answer(status, json.loads(text), waits)
+    except ValueError:
+        cut = succeeded(status)
+        return Answer(UNREACHED if cut else status, "what came back is no JSON" if cut else text, waits)
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds that a Retry-After header asks for, in either of its forms."""
+    if not header:
+        return None
+    if header.strip().isdecimal():
+        return float(header)
+    try:
+        moment = parsedate_to_datetime(header)
+    except ValueError:
+        return None
+    return max(0.0, (moment.astimezone(UTC) - datetime.now(UTC)).total_seconds())

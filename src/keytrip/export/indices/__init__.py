@@ -1,0 +1,1 @@
+"""Tables, records and the lock in indices: what Elasticsearch and OpenSearch have in common."""
