@@ -40,7 +40,11 @@ def tls_context(connection: Connection) -> ssl.SSLContext:
 
 
 def authorization(credential: Credential) -> dict[str, str]:
-    """Return the header that a credential is sent in."""
+    """Return the header that a credential is sent in.
+
+    Raises:
+        UsageError: It holds what no header can.
+    """
     from base64 import b64encode
 
     if credential.kind == "basic":
@@ -48,8 +52,19 @@ def authorization(credential: Credential) -> dict[str, str]:
         return {"Authorization": f"Basic {b64encode(pair).decode()}"}
     if credential.kind in {"bearer", "api_key"}:
         word = "Bearer" if credential.kind == "bearer" else "ApiKey"
-        return {"Authorization": f"{word} {credential.secret}"}
+        return {"Authorization": f"{word} {header_text(credential)}"}
     return {}
+
+
+def header_text(credential: Credential) -> str:
+    """Return a token or key that is put into a header as it is.
+
+    Raises:
+        UsageError: It holds what no header can; the message does not show it.
+    """
+    if not credential.secret.isascii():
+        raise UsageError(f"{credential.source} holds a character beyond ASCII", hint="it holds the token alone")
+    return credential.secret
 
 
 @dataclass

@@ -180,9 +180,9 @@ def _cells(row: Mapping[str | None, Any], place: Place) -> dict[str, Any]:
 def _json_rows(path: Path) -> Iterator[tuple[int, Any]]:
     try:
         with path.open(encoding="utf-8-sig") as file:
-            for number, line in enumerate(file, 1):
-                if line.strip():
-                    yield number, _parsed(line, Place(str(path), number))
+            lines = ((number, line) for number, line in enumerate(file, 1) if line.strip())
+            for number, line in lines:
+                yield number, _parsed(line, Place(str(path), number))
     except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(path, error) from error
 

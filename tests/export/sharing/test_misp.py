@@ -152,6 +152,10 @@ def test_a_key_and_an_event_are_needed(connection: Connection) -> None:
     """Without a key no request is made; without an event there is one made of the destination's name."""
     with pytest.raises(UsageError, match="without a key"):
         open_transport(replace(connection, credential=Credential()), MANIFEST)
+    odd = Credential("api_key", "", "clé-secrète", "the file x")
+    with pytest.raises(UsageError, match="the file x holds a character beyond ASCII") as caught:
+        open_transport(replace(connection, credential=odd), MANIFEST).read((), ())
+    assert "secr" not in str(caught.value)
     with pytest.raises(UsageError, match="no UUID of an event"):
         open_transport(replace(connection, options={"event": "7"}), MANIFEST)
     assert open_transport(replace(connection, options={}), MANIFEST)

@@ -146,6 +146,8 @@ def test_a_token_that_runs_out_is_read_anew(connection: Connection, stub: TaxiiS
     """(Stub.) A 401 makes us ask once more for the secret; one that is still wrong is an error without the secret."""
     old = Credential("basic", "writer", "expired-one", "test", again=lambda: BASIC)
     told(sharing(replace(connection, credential=old)), made())
+    with pytest.raises(UsageError, match="beyond ASCII"):
+        sharing(replace(connection, credential=Credential("bearer", "", "ключ", "test"))).read((), ())
     wrong = Credential("basic", "writer", "expired-one", "test")
     with pytest.raises(SystemRefusedError, match="answered 401") as caught:
         sharing(replace(connection, credential=wrong)).read((), ())

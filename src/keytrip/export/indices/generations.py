@@ -23,7 +23,7 @@ from keytrip.export.indices.documents import (
     parts_of,
     switch_actions,
 )
-from keytrip.export.model import Generation, LiveItem, Progress, RowChange, Table
+from keytrip.export.model import Generation, Progress, RowChange, Table
 from keytrip.export.wire import NOT_FOUND, Send, Sleep, checked
 
 _PAGE = 5_000
@@ -56,32 +56,45 @@ class Indices:
         return checked(self.send(method, path, body), what)
 
 
-def read_generations(indices: Indices) -> tuple[dict[str, Generation], frozenset[tuple[str, int]]]:
-    """Return the live generation of each table, and every generation that is there."""
-    found = indices.call("reading the lookup indices", "GET", f"/{PREFIX}*-*?expand_wildcards=open")
-    live: dict[str, Generation] = {}
-    there = set()
+def read_generations(
+    indices: Indices, tables: Iterable[str] = ()
+) -> tuple[dict[str, Generation], frozenset[tuple[str, int]], frozenset[str]]:
+    """Return the live generation of each table, every generation, and those of `tables` whose names are others'.
+
+    A live generation that somebody wrote to has a digest that no table has, so that its rows are looked at.
+    """
+    found = indices.call("reading the lookup indices", "GET", f"/{PREFIX}*?expand_wildcards=open")
+    there: dict[tuple[str, int], Mapping[str, Any]] = {}
+    names = {name: index for index, facts in found.items() for name in (index, *facts["aliases"])}
     for index, facts in found.items():
         named = generation_of(index)
-        meta = facts["mappings"].get("_meta", {})
-        if named is None or meta.get("managed_by") != "keytrip":
-            continue
-        there.add(named)
-        if named[0] in facts["aliases"]:
-            live[named[0]] = Generation(*named, meta["count"], meta["digest"])
-    return live, frozenset(there)
+        if named is not None and facts["mappings"].get("_meta", {}).get("managed_by") == "keytrip":
+            there[named] = facts
+    ours = {named: facts for named, facts in there.items() if named[0] in facts["aliases"]}
+    states = _states(indices) if ours else {}
+    live = {}
+    for named, facts in ours.items():
+        state = states.get(generation_index(*named))
+        live[named[0]] = _generation(named, facts["mappings"]["_meta"], state)
+    return live, frozenset(there), frozenset(name for name in tables if name in names and name not in live)
 
 
-def strangers(indices: Indices, tables: Iterable[str]) -> Iterator[LiveItem]:
-    """Yield an item that is not ours for each table whose name is that of somebody else's index or alias."""
-    wanted = set(tables)
-    if not wanted:
-        return
-    path = f"/{','.join(sorted(wanted))}?ignore_unavailable=true"
-    for index, facts in indices.call("reading the names of the tables", "GET", path).items():
-        ours = generation_of(index) and facts["mappings"].get("_meta", {}).get("managed_by") == "keytrip"
-        names = wanted & {index, *facts["aliases"]}
-        yield from (LiveItem("table", name, {}, ours=False) for name in sorted(names) if not ours)
+def _generation(named: tuple[str, int], meta: Mapping[str, Any], state: tuple[int, int] | None) -> Generation:
+    """Return a generation by what its index says of itself, unless somebody wrote to it since."""
+    written = (meta.get("documents"), meta.get("seq_no"))
+    digest = meta["digest"] if state == written else f"written to: {state}"
+    return Generation(*named, meta["count"], digest)
+
+
+def _states(indices: Indices, index: str = f"{PREFIX}*") -> dict[str, tuple[int, int]]:
+    """Return index -> documents, and number of the last change; both of the copy that is ahead."""
+    answer = indices.call("reading the indices' state", "GET", f"/{index}/_stats/docs?level=shards")
+    found = {}
+    for name, facts in answer["indices"].items():
+        copies = [copy for shard in facts["shards"].values() for copy in shard if "seq_no" in copy]
+        if copies:
+            found[name] = max((copy["docs"]["count"], copy["seq_no"]["max_seq_no"]) for copy in copies)
+    return found
 
 
 def stage(indices: Indices, table: Table, number: int, progress: Progress) -> int:
@@ -97,7 +110,7 @@ def stage(indices: Indices, table: Table, number: int, progress: Progress) -> in
             yield bulk_lines("index", name, document)
 
     write_bulk(indices.send, index, lines(), progress, indices.sleep)
-    return _counted(indices, index) - len(leading)
+    return _counted(indices, index, generation_meta(table, number)) - len(leading)
 
 
 def copy(indices: Indices, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int:
@@ -115,27 +128,30 @@ def copy(indices: Indices, table: Table, number: int, source: int, change: RowCh
     if not made["shards_acknowledged"]:
         raise SystemRefusedError(f"{index} finds no node with room for it", hint="free disk, or add a node")
     indices.call(f"marking {index}", "PUT", f"/{index}/_mapping", {"_meta": generation_meta(table, number)})
-    return write_change(indices, table, (index, old), change, progress)
+    return write_change(indices, table, (number, source), change, progress)
 
 
-def write_change(indices: Indices, table: Table, names: tuple[str, str], change: RowChange, progress: Progress) -> int:
+def write_change(
+    indices: Indices, table: Table, numbers: tuple[int, int], change: RowChange, progress: Progress
+) -> int:
     """Send what differs to a copy of a generation; return how many rows the server counts in it.
 
     Args:
         indices: The server's.
         table: As it should be.
-        names: Of the copy's index, and of the one that it was made from.
+        numbers: Of the copy's generation, and of the one that it was made from.
         change: What differs.
         progress: Is told how many documents are done.
     """
-    index, old = names
+    number, source = numbers
+    index, old = generation_index(table.name, number), generation_index(table.name, source)
     leading = leading_ids(table)
     put = dict(documents(table, (row for _, row in change.put)))
     gone = {*change.gone, *(_orphans(indices, old, change.gone) - leading.keys())}
     lines = [bulk_lines("index", name, document) for name, document in put.items()]
     lines += [bulk_lines("delete", name) for name in sorted(gone)]
     write_bulk(indices.send, index, lines, progress, indices.sleep)
-    return _counted(indices, index) - len(leading)
+    return _counted(indices, index, generation_meta(table, number)) - len(leading)
 
 
 def row_digests(indices: Indices, table: Table, generation: int) -> Iterator[tuple[str, str]]:
@@ -189,9 +205,14 @@ def _made(indices: Indices, table: Table, number: int) -> str:
     return index
 
 
-def _counted(indices: Indices, index: str) -> int:
+def _counted(indices: Indices, index: str, meta: Mapping[str, Any]) -> int:
+    """Return how many documents the server counts, and have the index say so: who writes to it later is noticed."""
     indices.call(f"refreshing {index}", "POST", f"/{index}/_refresh")
-    return int(indices.call(f"counting {index}", "GET", f"/{index}/_count")["count"])
+    count = int(indices.call(f"counting {index}", "GET", f"/{index}/_count")["count"])
+    held, number = _states(indices, index)[index]
+    said = {**meta, "documents": held, "seq_no": number}
+    indices.call(f"marking {index}", "PUT", f"/{index}/_mapping", {"_meta": said})
+    return count
 
 
 def _aliases(indices: Indices) -> Mapping[str, list[str]]:

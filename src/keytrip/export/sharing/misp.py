@@ -16,7 +16,7 @@ from uuid import UUID, uuid5
 
 from keytrip.errors import ContentError, SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
-from keytrip.export.http import HttpSend
+from keytrip.export.http import HttpSend, header_text
 from keytrip.export.indicators import Indicator
 from keytrip.export.manifest import Manifest
 from keytrip.export.sharing.published import Change, Published, body_of
@@ -162,7 +162,7 @@ def _channel(connection: Connection, manifest: Manifest, sleep: Sleep = time.sle
     except ValueError:
         raise UsageError(f"{manifest.name}: {said!r} is no UUID of an event", hint="say --option event=UUID") from None
     headers = {"Accept": "application/json", "Content-Type": "application/json"}
-    send = HttpSend(connection, headers, lambda credential: {"Authorization": credential.secret})
+    send = HttpSend(connection, headers, lambda credential: {"Authorization": header_text(credential)})
     return EventChannel(persistent(send, sleep), event, connection.options.get("info") or INFO)
 
 

@@ -1,0 +1,148 @@
+"""OpenSearch as a transport: tables in indices, monitors of the Alerting plugin, rules of Security Analytics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from keytrip.errors import ContentError
+from keytrip.export.indices import documents, generations, records
+from keytrip.export.indices.generations import Indices
+from keytrip.export.model import (
+    Deployment,
+    Holder,
+    Item,
+    Kind,
+    Live,
+    LiveItem,
+    Progress,
+    Row,
+    RowChange,
+    Table,
+)
+from keytrip.export.opensearch.analytics import KINDS as ANALYTICS_KINDS
+from keytrip.export.opensearch.analytics import Analytics
+from keytrip.export.opensearch.monitors import (
+    MONITOR,
+    MONITOR_KIND,
+    create_monitor,
+    delete_monitor,
+    read_monitors,
+    update_monitor,
+)
+from keytrip.export.wire import Send
+
+KINDS = {kind.name: kind for kind in (MONITOR_KIND, *ANALYTICS_KINDS)}
+
+
+@dataclass(frozen=True)
+class Opensearch:
+    """One cluster.
+
+    Attributes:
+        indices: Its indices.
+        once: Reaches it without retries, for what makes an object under an id of the server's choice.
+        analytics: Security Analytics; None where the destination does not use it.
+        kinds: Of items.
+    """
+
+    indices: Indices
+    once: Send
+    analytics: Analytics | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+
+    def read(self, items: Iterable[tuple[str, str]], tables: Iterable[str]) -> Live:
+        """Return what is there."""
+        asked = list(items)
+        found = chain(
+            read_monitors(self.indices.send, [name for kind, name in asked if kind == MONITOR]),
+            self.analytics.read(asked) if self.analytics else (),
+        )
+        live, there, others = generations.read_generations(self.indices, tables)
+        foreign = (LiveItem("table", name, {}, ours=False) for name in sorted(others))
+        deployments = records.read_deployments(self.indices.send)
+        return Live({(one.kind, one.name): one for one in chain(found, foreign)}, live, there, deployments)
+
+    def create(self, item: Item) -> None:
+        """Make an item."""
+        if item.kind == MONITOR:
+            create_monitor(self.once, item)
+        else:
+            self._analytics(item.kind).create(item)
+
+    def update(self, item: Item, live: LiveItem) -> None:
+        """Write over a live item."""
+        if item.kind == MONITOR:
+            update_monitor(self.indices.send, item, live)
+        else:
+            self._analytics(item.kind).update(item, live)
+
+    def delete(self, live: LiveItem) -> None:
+        """Remove an item."""
+        if live.kind == MONITOR:
+            delete_monitor(self.indices.send, live)
+        else:
+            self._analytics(live.kind).delete(live)
+
+    def row_id(self, table: Table, row: Row) -> str:
+        """Return a row's document id."""
+        return documents.row_id(table, row)
+
+    def row_digests(self, table: Table, generation: int) -> Iterator[tuple[str, str]]:
+        """Yield (id, digest) of every row of a generation."""
+        return generations.row_digests(self.indices, table, generation)
+
+    def row_digest(self, table: Table, row: Row) -> str:
+        """Return the digest of a row's document."""
+        return documents.row_digest(table, row)
+
+    def stage(self, table: Table, number: int, progress: Progress) -> int:
+        """Write a generation whole."""
+        return generations.stage(self.indices, table, number, progress)
+
+    def copy(self, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int | None:
+        """Make a generation out of another by `_clone`."""
+        return generations.copy(self.indices, table, number, source, change, progress)
+
+    def switch(self, generations_wanted: Sequence[tuple[Table, int]]) -> None:
+        """Lead the aliases of all tables to their generations, in one step."""
+        generations.switch(self.indices, generations_wanted)
+
+    def drop(self, table: str, number: int) -> None:
+        """Remove a generation."""
+        generations.drop(self.indices, table, number)
+
+    def forget(self, table: str) -> None:
+        """Remove an alias."""
+        generations.forget(self.indices, table)
+
+    def save(self, deployment: Deployment) -> None:
+        """Write a record."""
+        records.save_deployment(self.indices.send, deployment)
+
+    def wipe(self) -> None:
+        """Remove records and lock."""
+        records.wipe_records(self.indices.send)
+
+    def lock(self, holder: Holder, dead: Holder | None = None) -> Holder | None:
+        """Take the lock."""
+        return records.take_lock(self.indices.send, holder, dead)
+
+    def beat(self, holder: Holder) -> bool:
+        """Write a new beat."""
+        return records.beat_lock(self.indices.send, holder)
+
+    def unlock(self, holder: Holder) -> None:
+        """Let go of the lock."""
+        records.free_lock(self.indices.send, holder)
+
+    def _analytics(self, kind: str) -> Analytics:
+        """Return the plugin.
+
+        Raises:
+            ContentError: The destination does not use it, or does not know the kind.
+        """
+        if self.analytics is None or kind not in self.kinds:
+            raise ContentError(f"a destination of OpenSearch has no {kind}", hint="use " + ", ".join(self.kinds))
+        return self.analytics
