@@ -1,0 +1,273 @@
+"""Tables, records and the lock in a real OpenSearch, through our own client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from engines.search_server.client import SearchClient
+from export.opensearch.test_plugins import items
+from stubs.opensearch_plugins import PluginStub, plugin_stub
+
+from keytrip.errors import DataError, SystemRefusedError
+from keytrip.export.connection import Connection
+from keytrip.export.credentials import Credential
+from keytrip.export.indices.documents import RECORDS, generation_index
+from keytrip.export.indices.generations import Indices, read_generations, scrolled
+from keytrip.export.manifest import destination_named
+from keytrip.export.model import Deployment, Generation, Holder, Item, Row, RowChange, Table
+from keytrip.export.opensearch import diagnose, open_transport
+from keytrip.export.opensearch.client import OpensearchSend
+from keytrip.export.opensearch.transport import Opensearch
+from keytrip.export.tables import table_of
+from keytrip.export.wire import Answer, persistent
+
+MANIFEST = destination_named("opensearch")
+NAME = "keytrip_test_models"
+COLUMNS = {"key_id": "VARCHAR", "model": "VARCHAR", "events": "BIGINT", "last_seen": "TIMESTAMP"}
+HOSTILE = ["", "a'b\"c\\", "`| delete", "{{x}}", "\u202edlrow", "\x00\x01\x1b[31m", "=1+1", "<b>", "x" * 40_000, "🗝"]
+
+
+class Counting:
+    """Counts documents that are sent, and fails some of them at first."""
+
+    def __init__(self, send: OpensearchSend) -> None:
+        self.send, self.sent, self.failing = send, 0, False
+
+    def __call__(self, method: str, path: str, body: Any = None) -> Answer:
+        """Send a request; while failing, every tenth item of a bulk request comes back as refused for now."""
+        if not path.endswith("/_bulk"):
+            return self.send(method, path, body)
+        self.sent += body.count('"_id"')
+        answer = self.send(method, path, body)
+        if self.failing:
+            self.failing = False
+            refused = {"status": 429, "error": {"reason": "rejected execution"}}
+            items = [{"index": refused} if number % 10 == 0 else one for number, one in enumerate(answer.body["items"])]
+            return Answer(answer.status, {"errors": True, "items": items})
+        return answer
+
+
+@pytest.fixture
+def counting(opensearch: SearchClient) -> Counting:
+    """Reaches the server."""
+    return Counting(OpensearchSend(Connection(opensearch.url)))
+
+
+@pytest.fixture
+def transport(counting: Counting) -> Iterator[Opensearch]:
+    """The transport; what it made is removed afterwards."""
+    send = persistent(counting, lambda _: None)
+    made = Opensearch(Indices(send, lookup_mode=False, pages=scrolled, sleep=lambda _: None), counting)
+    yield made
+    made.forget(NAME)
+    for _, number in generations(made):
+        made.drop(NAME, number)
+    made.wipe()
+
+
+def generations(transport: Opensearch) -> Sequence[tuple[str, int]]:
+    """Return the generations of our table."""
+    found = transport.indices.call("test", "GET", "/keytrip_test*-*")
+    return [(NAME, int(index.rpartition("-")[2])) for index in found]
+
+
+def table(rows: Sequence[Row]) -> Table:
+    """Return a table of rows."""
+    return table_of(NAME, ("key_id", "model"), COLUMNS, lambda: list(rows))
+
+
+def many(count: int) -> list[Row]:
+    """Return rows of which each ten share a key id."""
+    return [{"key_id": f"k{n // 10}", "model": f"m{n}", "events": n, "last_seen": None} for n in range(count)]
+
+
+def held(transport: Opensearch, of: Table, number: int) -> dict[str, str]:
+    """Return the digests of a generation's rows."""
+    return dict(transport.row_digests(of, number))
+
+
+def expected(transport: Opensearch, of: Table) -> dict[str, str]:
+    """Return the digests that its rows should have."""
+    return {transport.row_id(of, row): transport.row_digest(of, row) for row in of.rows()}
+
+
+def live(transport: Opensearch) -> Generation | None:
+    """Return the live generation."""
+    return read_generations(transport.indices)[0].get(NAME)
+
+
+def test_a_table_is_staged_counted_and_switched(transport: Opensearch) -> None:
+    """A generation is written whole, over a half-written one too; the name leads to it only after the switch."""
+    wanted = table(many(1234))
+    done: list[int] = []
+    assert transport.stage(table(many(3)), 1, done.append) == 3
+    assert transport.stage(wanted, 1, done.append) == 1234
+    assert sum(done) == 1234 + 124 + 3 + 1
+    assert held(transport, wanted, 1) == expected(transport, wanted)
+    assert live(transport) is None
+    transport.switch([(wanted, 1)])
+    assert live(transport) == Generation(NAME, 1, 1234, wanted.digest)
+    leading = transport.indices.call("test", "POST", f"/{NAME}/_search", {"query": {"term": {"keytrip_key": "k7"}}})
+    assert leading["hits"]["total"]["value"] == 1
+    transport.forget(NAME)
+    transport.forget(NAME)
+    assert live(transport) is None
+    transport.drop(NAME, 1)
+    transport.drop(NAME, 1)
+    assert generations(transport) == []
+
+
+def test_a_refresh_sends_what_differs(transport: Opensearch, counting: Counting) -> None:
+    """A copy inside the server plus one per cent of the rows equals the new table; the old generation stays."""
+    old_rows = many(2000)
+    gone, changed = old_rows[1990:], [{**row, "events": 7} for row in old_rows[:5]]
+    added = [{"key_id": "new", "model": f"m{n}", "events": 1, "last_seen": None} for n in range(5)]
+    old, new = table(old_rows), table([*changed, *old_rows[5:1990], *added])
+    transport.stage(old, 1, lambda _: None)
+    transport.switch([(old, 1)])
+    counting.sent = 0
+    put = [(transport.row_id(new, row), row) for row in (*changed, *added)]
+    change = RowChange(put, [transport.row_id(old, row) for row in gone], 5, 5)
+    assert transport.copy(new, 2, 1, change, lambda _: None) == 1995
+    # ten rows to write and ten to remove, the leading parts of their keys besides
+    assert counting.sent <= 25
+    assert held(transport, new, 2) == expected(transport, new)
+    assert held(transport, old, 1) == expected(transport, old)
+    transport.switch([(new, 2)])
+    assert live(transport) == Generation(NAME, 2, 1995, new.digest)
+    body = {"query": {"terms": {"keytrip_key": ["k199", "new", "k0"]}}}
+    found = transport.indices.call("test", "POST", f"/{NAME}/_search", body)["hits"]["hits"]
+    assert sorted(hit["_source"]["keytrip_key"] for hit in found) == ["k0", "new"]
+
+
+def test_hostile_values_arrive_the_same(transport: Opensearch) -> None:
+    """Any text is data; one that would make two keys look alike is refused by name."""
+    rows = [{"key_id": text, "model": other, "events": 1, "last_seen": None} for text in HOSTILE for other in HOSTILE]
+    wanted = table(rows)
+    assert transport.stage(wanted, 1, lambda _: None) == len(rows)
+    assert held(transport, wanted, 1) == expected(transport, wanted)
+    bad = table([{"key_id": "a\x1fb", "model": "m", "events": 1, "last_seen": None}])
+    with pytest.raises(DataError, match=r"key_id 'a\\x1fb' holds U\+001F"):
+        transport.stage(bad, 1, lambda _: None)
+
+
+def test_items_refused_for_now_are_sent_again(transport: Opensearch, counting: Counting) -> None:
+    """A bulk request of which a tenth is refused is made good; no row is lost or doubled."""
+    counting.failing = True
+    wanted = table(many(500))
+    assert transport.stage(wanted, 1, lambda _: None) == 500
+    assert counting.sent == 550 + 55
+    assert held(transport, wanted, 1) == expected(transport, wanted)
+
+
+def test_names_of_others_are_told(transport: Opensearch) -> None:
+    """An index that somebody else made under a table's name is not ours, and neither is an alias of theirs."""
+    call = transport.indices.call
+    try:
+        call("test", "PUT", "/keytrip_test_other", {"aliases": {"keytrip_test_alias": {}}})
+        *_, found = read_generations(transport.indices, ["keytrip_test_other", "keytrip_test_alias", NAME])
+        assert found == {"keytrip_test_alias", "keytrip_test_other"}
+    finally:
+        call("test", "DELETE", "/keytrip_test_other")
+
+
+def test_a_read_only_index_is_refused_with_its_reason(transport: Opensearch) -> None:
+    """What the server says is told, with what it means."""
+    transport.indices.call("test", "PUT", f"/{RECORDS}", {"settings": {"index.blocks.read_only_allow_delete": True}})
+    with pytest.raises(SystemRefusedError, match="writing the deployment record: the server answered"):
+        transport.save(record(1))
+
+
+def record(number: int, state: Any = "done") -> Deployment:
+    """Return a record with a large item."""
+    item = Item("monitor", "m", {"text": "x" * 100_000, "list": [1]}, "rule")
+    return Deployment(number, state, "2026-05-01T00:00:00Z", "me@here", "1", (item,), (), 3)
+
+
+def test_records_are_kept_newest_first(transport: Opensearch) -> None:
+    """Records come back as they were written, the last finished one however old."""
+    from keytrip.export.indices.records import read_deployments
+
+    send = transport.indices.send
+    assert read_deployments(send) == ()
+    for number in range(1, 4):
+        transport.save(record(number))
+    for number in range(4, 20):
+        transport.save(record(number, "applying"))
+    transport.save(record(19, "applying"))
+    found = read_deployments(send)
+    assert [one.number for one in found] == sorted((one.number for one in found), reverse=True)
+    assert found[0] == record(19, "applying")
+    assert [one for one in found if one.state == "done"] == [record(3), record(2)]
+    transport.wipe()
+    assert read_deployments(send) == ()
+
+
+def test_one_holds_the_lock(transport: Opensearch) -> None:
+    """A second holder is told who holds it, and takes it over only when it says that one is dead."""
+    one, two = Holder("t1", "a@x", 1, 0), Holder("t2", "b@y", 2, 0)
+    assert transport.lock(one) is None
+    assert transport.lock(one) is None
+    assert transport.lock(two) == one
+    later = replace(one, beat=1)
+    assert transport.beat(later)
+    assert transport.lock(two, dead=one) == later
+    assert transport.lock(two, dead=later) is None
+    assert not transport.beat(later)
+    transport.unlock(one)
+    assert transport.lock(one) == two
+    transport.unlock(two)
+    assert transport.lock(one) is None
+
+
+def test_a_cluster_is_read_as_a_whole(opensearch: SearchClient, tmp_path: Path) -> None:
+    """(Real server behind our stub of the plugins, over TLS.) Items, tables and records come in one reading."""
+    stub = PluginStub(opensearch.url)
+    with plugin_stub(tmp_path, stub) as (url, authority):
+        token = Credential("bearer", "", "token", "test")
+        connection = Connection(url, token, ca_file=authority, options={"analytics": "true"})
+        transport = open_transport(connection, MANIFEST)
+        wanted = table(many(20))
+        try:
+            assert transport.read([], [NAME]).tables == {}
+            for item in sorted(items("true"), key=lambda one: transport.kinds[one.kind].rank):
+                transport.create(item)
+            transport.stage(wanted, 1, lambda _: None)
+            transport.switch([(wanted, 1)])
+            transport.save(record(1))
+            live = transport.read([(item.kind, item.name) for item in items("true")], [NAME])
+            assert live.items.keys() == {(item.kind, item.name) for item in items("true")}
+            assert live.tables == {NAME: Generation(NAME, 1, 20, wanted.digest)}
+            assert live.deployments == (record(1),)
+            assert all(one.ours for one in live.items.values())
+            stub.changed.clear()
+            transport.read([], [])
+            assert stub.changed == []
+        finally:
+            transport.forget(NAME)
+            transport.drop(NAME, 1)
+            transport.wipe()
+
+
+def test_doctor_says_what_is_wrong(opensearch: SearchClient, tmp_path: Path) -> None:
+    """(Real server behind our stub of the plugins.) Version, health, rights and plugins are looked at."""
+    stub = PluginStub(opensearch.url, roles=frozenset({"alerting"}), plugins=frozenset({"alerting"}))
+    with plugin_stub(tmp_path, stub) as (url, authority):
+        token = Credential("bearer", "", "token", "test")
+        connection = Connection(url, token, ca_file=authority, options={"analytics": "true"})
+        found = {one.subject: one for one in diagnose(connection, MANIFEST)}
+        assert found["version"].found.startswith("OpenSearch 2.")
+        wrong = {subject: one.found for subject, one in found.items() if not one.ok}
+        assert wrong == {"plugin Security Analytics": "not there"}
+        stub.roles = frozenset()
+        found = {one.subject: one for one in diagnose(connection, MANIFEST)}
+        assert found["permission Alerting"].hint == "map the user to the role alerting_full_access"
+
+
+def test_a_generation_has_a_name_that_sorts(transport: Opensearch) -> None:
+    """Generations are numbered with six digits or more."""
+    assert generation_index(NAME, 7) == f"{NAME}-000007"
