@@ -100,6 +100,7 @@ def fresh(month: Month, tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     shutil.copy(ROOT / "tests/fixtures/nginx_egress/access_json.log", folder / "egress.log")
     (folder / "incidents.yml").write_text(_INCIDENTS, encoding="utf-8")
+    shutil.copy(ROOT / "docs/examples/iocs.csv", folder)
     shutil.copytree(ROOT / "docs/examples/mypack", folder / "mypack")
     shutil.copytree(ROOT / "docs/examples/language", folder / "docs/examples/language")
     shutil.copytree(ROOT / "rules", folder / "rules")

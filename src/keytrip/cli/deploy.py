@@ -32,6 +32,7 @@ def plan(
     option: to.Options = None,
     rule: to.Rules = None,
     tag: to.Tags = None,
+    iocs: to.Iocs = None,
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     var: opt.Vars = None,
@@ -54,7 +55,7 @@ def plan(
 
     given = to.given_by(url, ca_file, (token_file, token_command), proxy, option, insecure=insecure)
     there = to.open_there(destination, given, pack)
-    arguments = to.arguments_of(there, ca_file, store, rule, tag, var, prune=prune)
+    arguments = to.arguments_of(there, ca_file, store, rule, tag, var, iocs, prune=prune)
     found = read_plan(there.transport, to.desired_in(there, arguments), prune=prune)
     show_plan(found, form)
     if out is not None:
@@ -79,6 +80,7 @@ def apply(
     option: to.Options = None,
     rule: to.Rules = None,
     tag: to.Tags = None,
+    iocs: to.Iocs = None,
     store: opt.StoreDir = None,
     pack: opt.Packs = None,
     var: opt.Vars = None,
@@ -102,11 +104,11 @@ def apply(
         str(out) if out else url, ca_file, (token_file, token_command), proxy, option, insecure=insecure
     )
     if destination.endswith(".json"):
-        if any((prune, rule, tag, store, pack, var, option)):
+        if any((prune, rule, tag, iocs, store, pack, var, option)):
             raise UsageError("a plan file says what is applied", hint="leave out what follows it, but for the secret")
         return _apply_plan(Path(destination), given, wait, form, quiet=quiet)
     there = to.open_there(destination, given, pack)
-    arguments = to.arguments_of(there, ca_file, store, rule, tag, var, prune=prune)
+    arguments = to.arguments_of(there, ca_file, store, rule, tag, var, iocs, prune=prune)
     return _applied(there, arguments, None, wait, form, quiet=quiet)
 
 

@@ -35,6 +35,7 @@ Proxy = Annotated[str | None, typer.Option("--proxy", help="URL of a proxy.")]
 Options = Annotated[list[str] | None, typer.Option("--option", help="NAME=VALUE of the destination; repeatable.")]
 Rules = Annotated[list[str] | None, typer.Option("--rule", "-r", help="Rule name or pattern; repeatable.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Rules with this tag; repeatable.")]
+Iocs = Annotated[Path | None, typer.Option("--iocs", help="CSV or NDJSON file of indicators.")]
 Prune = Annotated[bool, typer.Option("--prune", help="Delete what we made and no rule or table needs any more.")]
 Wait = Annotated[float, typer.Option("--wait", help="Seconds to wait for another apply.", min=0, max=86400)]
 
@@ -100,11 +101,15 @@ def desired_in(there: There, arguments: dict[str, Any]) -> Desired:
     """
     from keytrip.baselines.store import Store
     from keytrip.export.desired import Request, desired_for
+    from keytrip.export.indicators import read_indicators
+    from keytrip.export.manifest import SHARING
     from keytrip.rules.selection import Selection
 
     selection = Selection(tuple(arguments["rules"]), tuple(arguments["tags"]))
     if arguments["prune"] and (selection.names or selection.tags):
         raise UsageError("--prune with --rule or --tag would delete all other rules", hint="leave one of them out")
+    if there.manifest.transport in SHARING and not arguments["iocs"]:
+        raise UsageError(f"{there.manifest.name}: which indicators?", hint="say --iocs FILE")
     request = Request(
         store=Store(Path(arguments["store"])),
         packs=there.packs,
@@ -112,6 +117,7 @@ def desired_in(there: There, arguments: dict[str, Any]) -> Desired:
         selection=selection,
         options=there.connection.options,
         cache=opt.cache_dir(),
+        indicators=read_indicators(Path(arguments["iocs"])) if arguments["iocs"] else (),
     )
     return desired_for(there.manifest, request)
 
@@ -123,6 +129,7 @@ def arguments_of(
     rules: list[str] | None,
     tags: list[str] | None,
     variables: list[str] | None,
+    iocs: Path | None,
     *,
     prune: bool,
 ) -> dict[str, Any]:
@@ -136,6 +143,7 @@ def arguments_of(
         "rules": list(rules or ()),
         "tags": list(tags or ()),
         "vars": list(variables or ()),
+        "iocs": str(iocs) if iocs else None,
         "prune": prune,
     }
 

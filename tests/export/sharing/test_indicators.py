@@ -90,6 +90,14 @@ def test_a_file_that_is_no_list_is_refused(tmp_path: Path, name: str, content: b
         read_indicators(tmp_path / "none.csv")
 
 
+def test_the_example_of_the_docs_is_a_list() -> None:
+    """The file is what the page shows, and can be read."""
+    root = Path(__file__).parents[3]
+    assert len(read_indicators(root / "docs/examples/iocs.csv")) == 2
+    page = (root / "docs/exporters_sharing.md").read_text(encoding="utf-8")
+    assert (root / "docs/examples/iocs.csv").read_text(encoding="utf-8") in page
+
+
 @given(texts)
 def test_any_user_agent_is_kept_as_it_is(text: str) -> None:
     """A user agent has no other form than itself."""
