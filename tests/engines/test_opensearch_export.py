@@ -15,6 +15,8 @@ from stubs.opensearch_plugins import PluginStub, plugin_stub
 from keytrip.errors import DataError, SystemRefusedError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
+from keytrip.export.desired import Desired
+from keytrip.export.engine import apply, destroy, read_plan, roll_back
 from keytrip.export.indices.documents import RECORDS, generation_index
 from keytrip.export.indices.generations import Indices, read_generations, scrolled
 from keytrip.export.manifest import destination_named
@@ -22,6 +24,7 @@ from keytrip.export.model import Deployment, Generation, Holder, Item, Row, RowC
 from keytrip.export.opensearch import diagnose, open_transport
 from keytrip.export.opensearch.client import OpensearchSend
 from keytrip.export.opensearch.transport import Opensearch
+from keytrip.export.rows import RowCounts
 from keytrip.export.tables import table_of
 from keytrip.export.wire import Answer, persistent
 
@@ -224,32 +227,36 @@ def test_one_holds_the_lock(transport: Opensearch) -> None:
     assert transport.lock(one) is None
 
 
-def test_a_cluster_is_read_as_a_whole(opensearch: SearchClient, tmp_path: Path) -> None:
-    """(Real server behind our stub of the plugins, over TLS.) Items, tables and records come in one reading."""
+def test_the_way_of_a_deployment(opensearch: SearchClient, tmp_path: Path) -> None:
+    """(Real server behind our stub of the plugins.) Applied, nothing to do, refreshed, rolled back, removed."""
     stub = PluginStub(opensearch.url)
     with plugin_stub(tmp_path, stub) as (url, authority):
         token = Credential("bearer", "", "token", "test")
-        connection = Connection(url, token, ca_file=authority, options={"analytics": "true"})
-        transport = open_transport(connection, MANIFEST)
-        wanted = table(many(20))
+        transport = open_transport(Connection(url, token, ca_file=authority, options={"analytics": "true"}), MANIFEST)
         try:
-            assert transport.read([], [NAME]).tables == {}
-            for item in sorted(items("true"), key=lambda one: transport.kinds[one.kind].rank):
-                transport.create(item)
-            transport.stage(wanted, 1, lambda _: None)
-            transport.switch([(wanted, 1)])
-            transport.save(record(1))
-            live = transport.read([(item.kind, item.name) for item in items("true")], [NAME])
-            assert live.items.keys() == {(item.kind, item.name) for item in items("true")}
-            assert live.tables == {NAME: Generation(NAME, 1, 20, wanted.digest)}
-            assert live.deployments == (record(1),)
-            assert all(one.ours for one in live.items.values())
+            one, two = many(200), [{**many(200)[0], "events": 77}, *many(199)[1:]]
+            apply(transport, Desired(items("true"), (table(one),), {}, 1))
             stub.changed.clear()
-            transport.read([], [])
+            assert read_plan(transport, Desired(items("true"), (table(one),), {}, 1)).empty
             assert stub.changed == []
+            monitor = next(iter(stub.objects["monitor"].values()))["_source"]
+            monitor["enabled"] = True
+            plan = apply(transport, Desired(items("true")[1:], (table(two),), {}, 2))
+            (change,) = plan.tables
+            assert (change.action, change.counts) == ("update", RowCounts(added=0, changed=1, removed=1))
+            assert held(transport, table(two), 2) == expected(transport, table(two))
+            assert monitor["enabled"] is True
+            assert live(transport) == Generation(NAME, 2, 199, table(two).digest)
+            roll_back(transport)
+            assert live(transport) == Generation(NAME, 1, 200, table(one).digest)
+            assert read_plan(transport, Desired(items("true"), (table(one),), {}, 1)).empty
+            destroy(transport)
+            assert not any(stub.objects.values())
+            assert generations(transport) == []
         finally:
             transport.forget(NAME)
-            transport.drop(NAME, 1)
+            for _, number in generations(transport):
+                transport.drop(NAME, number)
             transport.wipe()
 
 

@@ -80,7 +80,7 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
         return Desired(file_items(manifest, request, base, kept), tuple(kept), {}, snapshot.number)
     there = {table.name for table in tables}
     rules = [_with_tables(rule, there) for rule in _scheduled(manifest, request)]
-    context = {**base, "options": dict(request.options)}
+    context = {**base, "options": dict(request.options), "index_templates": _index_templates()}
     items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables, _lists(request))
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
     return Desired(tuple(items), tuple(tables), refused, snapshot.number)
@@ -90,6 +90,14 @@ def _lists(request: Request) -> list[dict[str, Any]]:
     """Return the facts of the IOC list, if there is one."""
     found = [one.model_dump(mode="json") for one in request.indicators]
     return [{"name": "indicators", "indicators": found}] if found else []
+
+
+def _index_templates() -> dict[str, Any]:
+    """Return the index template of each canonical table, as Elasticsearch and OpenSearch take it."""
+    from keytrip.export.layout import elastic_index_template
+    from keytrip.records.vocabulary import vocabulary
+
+    return {table: elastic_index_template(table) for table in vocabulary().tables}
 
 
 def _scheduled(manifest: Manifest, request: Request) -> list[Scheduled]:

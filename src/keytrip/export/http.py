@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from weakref import finalize
 
-from keytrip.errors import UsageError
+from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
 from keytrip.export.wire import UNREACHED, Answer, succeeded
@@ -37,6 +37,20 @@ def tls_context(connection: Connection) -> ssl.SSLContext:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
+
+
+def refuse_certificate(url: str, error: BaseException) -> None:
+    """Stop where a connection failed since the server's certificate is not to be trusted: that does not pass.
+
+    Raises:
+        SystemRefusedError: It did.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ssl.SSLCertVerificationError) or "CERTIFICATE_VERIFY_FAILED" in str(cause):
+            hint = "name the authority that signed it with --ca-file"
+            raise SystemRefusedError(f"{url}: its certificate is not to be trusted: {cause}", hint=hint) from None
+        cause = cause.__cause__ or cause.__context__
 
 
 def authorization(credential: Credential) -> dict[str, str]:
@@ -99,7 +113,11 @@ class HttpSend:
         finalize(self, self._client.close)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Answer:
-        """Send a request; a credential that ran out is read anew, once."""
+        """Send a request; a credential that ran out is read anew, once.
+
+        Raises:
+            SystemRefusedError: The server's certificate is not one that we trust; trying again would not help.
+        """
         answer = self._once(method, path, body)
         if answer.status == _UNAUTHORIZED and self._credential.again:
             self._credential = self._credential.again()
@@ -114,6 +132,7 @@ class HttpSend:
         try:
             response = self._client.request(method, url, content=content, headers=dict(self.proof(self._credential)))
         except httpx.HTTPError as error:
+            refuse_certificate(self.connection.url, error)
             return Answer(UNREACHED, f"{type(error).__name__} {error}".strip())
         return answer_of(response.status_code, response.text, response.headers)
 

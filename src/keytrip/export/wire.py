@@ -65,7 +65,7 @@ class Raw:
 
 
 class Send(Protocol):
-    """How a request is sent: never raises for what a server or a network does."""
+    """How a request is sent: never raises for what a server or a network does, but for a certificate of nobody."""
 
     def __call__(self, method: str, path: str, body: Any = None) -> Answer:
         """Send it; a mapping goes as JSON, a text as it is (NDJSON), `Raw` too, None without a body."""

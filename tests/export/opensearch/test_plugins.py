@@ -21,6 +21,7 @@ from keytrip.errors import ContentError, SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
 from keytrip.export.desired import items_of
+from keytrip.export.layout import elastic_index_template
 from keytrip.export.manifest import destination_named
 from keytrip.export.model import Item, LiveItem
 from keytrip.export.opensearch import open_transport
@@ -30,6 +31,7 @@ from keytrip.export.opensearch.monitors import create_monitor, delete_monitor, r
 from keytrip.export.opensearch.queries import normal_search
 from keytrip.export.opensearch.transport import KINDS, Opensearch
 from keytrip.export.wire import persistent
+from keytrip.records.vocabulary import vocabulary
 from keytrip.rules.load import Document
 
 MANIFEST = destination_named("opensearch")
@@ -89,9 +91,15 @@ def items(analytics: str = "false") -> tuple[Item, ...]:
     chosen = rules()
     found = scheduled_for(["opensearch"], chosen, [*chosen, base()])
     assert [rule.reason for rule in found if not rule.facts] == []
-    context = {"options": {**MANIFEST.options, "analytics": analytics}, "snapshot": 1, "version": "1"}
+    context: dict[str, Any] = {"options": {**MANIFEST.options, "analytics": analytics}, "snapshot": 1, "version": "1"}
+    context["index_templates"] = {table: elastic_index_template(table) for table in vocabulary().tables}
     lists = [{"name": "indicators", "indicators": [one.model_dump(mode="json") for one in one_of_each()]}]
     return tuple(items_of(MANIFEST, context, [rule.facts for rule in found], [], lists))
+
+
+def monitors() -> list[Item]:
+    """Return those that are monitors."""
+    return [item for item in items() if item.kind == "monitor"]
 
 
 def differences(item: Item, live: LiveItem) -> dict[str, tuple[Any, Any]]:
@@ -182,7 +190,7 @@ def test_one_search_has_one_form(ours: Mapping[str, Any], theirs: Mapping[str, A
 def test_analytics_are_read_back_unchanged(send: OpensearchSend, stub: PluginStub) -> None:
     """Log type, rules, detector and source of indicators arrive, and a second plan would find nothing to do."""
     analytics = Analytics(send, send)
-    wanted = [item for item in items("true") if item.kind != "monitor"]
+    wanted = [item for item in items("true") if item.kind not in {"monitor", "index_template"}]
     assert {item.kind for item in wanted} == {"log_type", "analytics_rule", "detector", "threat_source"}
     for item in sorted(wanted, key=lambda item: KINDS[item.kind].rank):
         analytics.create(item)
@@ -201,7 +209,7 @@ def test_a_rule_that_a_detector_uses_is_changed(send: OpensearchSend, stub: Plug
     """Updates and deletes are forced, and the detector's own schedule and triggers stay."""
     analytics = Analytics(send, send)
     for item in sorted(items("true"), key=lambda item: KINDS[item.kind].rank):
-        if item.kind != "monitor":
+        if item.kind not in {"monitor", "index_template"}:
             analytics.create(item)
     live = {(one.kind, one.name): one for one in analytics.read([])}
     rule = next(item for item in items("true") if item.kind == "analytics_rule")
@@ -254,7 +262,7 @@ def test_faults_and_refusals(connection: Connection, stub: PluginStub) -> None:
     stub.faults.storm += [Answer(429, b"{}", headers={"Retry-After": "9"}), Answer(503, b"busy"), Answer(200, b"")]
     assert list(read_monitors(patient, [])) == []
     assert max(waits) == 9
-    for item in items()[:2]:
+    for item in monitors()[:2]:
         create_monitor(OpensearchSend(connection), item)
     stub.faults.cut_every = 3
     for number in range(2, 6):
@@ -267,7 +275,7 @@ def test_faults_and_refusals(connection: Connection, stub: PluginStub) -> None:
     assert list(read_monitors(OpensearchSend(replace(connection, credential=old)), [])) is not None
     stub.roles = frozenset({"alerting"})
     with pytest.raises(SystemRefusedError, match="answered 403: no permissions"):
-        create_monitor(OpensearchSend(connection), items()[2])
+        create_monitor(OpensearchSend(connection), monitors()[2])
     with pytest.raises(SystemRefusedError, match="CERTIFICATE_VERIFY_FAILED"):
         list(read_monitors(OpensearchSend(replace(connection, ca_file=None)), []))
 

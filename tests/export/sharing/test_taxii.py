@@ -24,6 +24,7 @@ from keytrip.export.sharing.records import Records
 from keytrip.export.sharing.stix_objects import Author
 from keytrip.export.sharing.taxii import MEDIA_TYPE, CollectionChannel, diagnose, envelopes, open_transport
 from keytrip.export.sharing.transport import Sharing
+from keytrip.export.wire import Answer as Reply
 from keytrip.export.wire import persistent
 
 MANIFEST = Manifest(name="taxii", about="A collection.", transport="taxii")
@@ -53,6 +54,18 @@ def sharing(connection: Connection, waits: list[float] | None = None) -> Sharing
         send, connection.options["collection"], Author("Example"), lambda: datetime.now(UTC), sleep
     )
     return Sharing(channel, Records(Path(connection.options["state"])))
+
+
+def cut_after(requests: int, connection: Connection) -> CollectionChannel:
+    """Return a channel whose requests are all refused after so many."""
+    whole = HttpSend(connection, {"Accept": MEDIA_TYPE, "Content-Type": MEDIA_TYPE})
+    left = list(range(requests))
+
+    def send(method: str, path: str, body: object = None) -> Reply:
+        return whole(method, path, body) if left and left.pop() >= 0 else Reply(403, {})
+
+    now = datetime(2026, 5, 1, tzinfo=UTC)
+    return CollectionChannel(send, connection.options["collection"], Author("Example"), lambda: now, lambda _: None)
 
 
 def bodies(transport: Sharing) -> dict[str, object]:
@@ -114,6 +127,23 @@ def test_a_refused_object_is_named(connection: Connection, stub: TaxiiStub) -> N
     with pytest.raises(SystemRefusedError, match=f"refused 1 objects; {name}: policy"):
         transport.save(deployment(2))
     assert [one.number for one in transport.read((), ()).deployments] == [1]
+    stub.refuse.clear()
+    again = sharing(connection)
+    told(again, made(confidence=1))
+    assert bodies(again) == expected(made(confidence=1))
+
+
+@pytest.mark.parametrize("requests", range(2, 10))
+def test_a_run_that_was_cut_off_is_finished_by_the_next(connection: Connection, stub: TaxiiStub, requests: int) -> None:
+    """(Stub.) Whichever request is the last one, the next run tells all of it, and nothing twice."""
+    stub.longest = 2500
+    with pytest.raises(SystemRefusedError, match="answered 403"):
+        told(Sharing(cut_after(requests, connection), Records(Path(connection.options["state"]))), *one_of_each())
+    transport = sharing(connection)
+    told(transport, *one_of_each())
+    assert bodies(transport) == expected(*one_of_each())
+    versions = [name for name, _ in stub.objects]
+    assert len(versions) == len(set(versions))
 
 
 def test_taken_back_and_told_again(connection: Connection) -> None:

@@ -93,7 +93,9 @@ def wipe_records(send: Send) -> None:
 
 def _made(send: Send) -> None:
     """Make the index where it is not there yet."""
-    if send("GET", f"/{RECORDS}").status != _MISSING:
+    there = send("GET", f"/{RECORDS}")
+    if there.status != _MISSING:
+        checked(there, f"looking for the index {RECORDS}")
         return
     answer = send("PUT", f"/{RECORDS}", _INDEX)
     if not (answer.status == _BAD and "already exists" in answer.reason):

@@ -11,7 +11,7 @@ from weakref import finalize
 from keytrip.errors import UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
-from keytrip.export.http import answer_of, authorization, tls_context
+from keytrip.export.http import answer_of, authorization, refuse_certificate, tls_context
 from keytrip.export.wire import UNREACHED, Answer, Raw
 
 _UNAUTHORIZED = 401
@@ -38,7 +38,11 @@ class OpensearchSend:
         finalize(self, self._http.close)
 
     def __call__(self, method: str, path: str, body: Any = None) -> Answer:
-        """Send a request; a credential that ran out is read anew, once."""
+        """Send a request; a credential that ran out is read anew, once.
+
+        Raises:
+            SystemRefusedError: The server's certificate is not one that we trust; trying again would not help.
+        """
         answer = self._once(method, path, body)
         if answer.status == _UNAUTHORIZED and self._credential.again:
             self._credential = self._credential.again()
@@ -58,6 +62,7 @@ class OpensearchSend:
                 method, path, body=data, ignore=_EVERY_STATUS, headers=headers
             )
         except TransportError as error:
+            refuse_certificate(self.connection.url, error)
             return Answer(UNREACHED, str(error.error))
         return answer_of(status, answer, found)
 

@@ -9,6 +9,7 @@ from itertools import chain
 from keytrip.errors import ContentError
 from keytrip.export.indices import documents, generations, records
 from keytrip.export.indices.generations import Indices
+from keytrip.export.indices.templates import TEMPLATE, TEMPLATE_KIND, delete_template, put_template, read_templates
 from keytrip.export.model import (
     Deployment,
     Holder,
@@ -33,7 +34,7 @@ from keytrip.export.opensearch.monitors import (
 )
 from keytrip.export.wire import Send
 
-KINDS = {kind.name: kind for kind in (MONITOR_KIND, *ANALYTICS_KINDS)}
+KINDS = {kind.name: kind for kind in (TEMPLATE_KIND, MONITOR_KIND, *ANALYTICS_KINDS)}
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Opensearch:
         """Return what is there."""
         asked = list(items)
         found = chain(
+            read_templates(self.indices.send, [name for kind, name in asked if kind == TEMPLATE]),
             read_monitors(self.indices.send, [name for kind, name in asked if kind == MONITOR]),
             self.analytics.read(asked) if self.analytics else (),
         )
@@ -66,21 +68,27 @@ class Opensearch:
 
     def create(self, item: Item) -> None:
         """Make an item."""
-        if item.kind == MONITOR:
+        if item.kind == TEMPLATE:
+            put_template(self.indices.send, item)
+        elif item.kind == MONITOR:
             create_monitor(self.once, item)
         else:
             self._analytics(item.kind).create(item)
 
     def update(self, item: Item, live: LiveItem) -> None:
         """Write over a live item."""
-        if item.kind == MONITOR:
+        if item.kind == TEMPLATE:
+            put_template(self.indices.send, item)
+        elif item.kind == MONITOR:
             update_monitor(self.indices.send, item, live)
         else:
             self._analytics(item.kind).update(item, live)
 
     def delete(self, live: LiveItem) -> None:
         """Remove an item."""
-        if live.kind == MONITOR:
+        if live.kind == TEMPLATE:
+            delete_template(self.indices.send, live)
+        elif live.kind == MONITOR:
             delete_monitor(self.indices.send, live)
         else:
             self._analytics(live.kind).delete(live)
