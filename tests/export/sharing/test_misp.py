@@ -21,8 +21,8 @@ from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
 from keytrip.export.indicators import indicator_items
 from keytrip.export.manifest import Manifest
+from keytrip.export.records import Records
 from keytrip.export.sharing.misp import GALAXY, EventChannel, diagnose, open_transport
-from keytrip.export.sharing.records import Records
 from keytrip.export.sharing.transport import Sharing
 from keytrip.export.wire import Answer as Reply
 

@@ -20,7 +20,7 @@ from keytrip.export.connection import Connection
 from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import Manifest
 from keytrip.export.model import Deployment, Holder, Item, Table
-from keytrip.export.sharing.records import Records
+from keytrip.export.records import Records
 from keytrip.export.sharing.stix import BUNDLE, BundleChannel, diagnose, open_transport
 from keytrip.export.sharing.stix_objects import Author, pattern_of, value_of
 from keytrip.export.sharing.transport import KINDS, Sharing
@@ -216,7 +216,8 @@ def test_one_holds_the_lock(tmp_path: Path) -> None:
 
 def test_a_record_that_is_none_is_refused(tmp_path: Path) -> None:
     """A record of another form is named, not passed over."""
-    (tmp_path / "deployment-00000001.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "deployments").mkdir()
+    (tmp_path / "deployments/1.json").write_text("{}", encoding="utf-8")
     with pytest.raises(DataError, match="deployment record is none of ours"):
         Records(tmp_path).deployments()
 

@@ -20,7 +20,7 @@ from keytrip.export.credentials import Credential
 from keytrip.export.http import HttpSend
 from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import Manifest
-from keytrip.export.sharing.records import Records
+from keytrip.export.records import Records
 from keytrip.export.sharing.stix_objects import Author
 from keytrip.export.sharing.taxii import MEDIA_TYPE, CollectionChannel, diagnose, envelopes, open_transport
 from keytrip.export.sharing.transport import Sharing

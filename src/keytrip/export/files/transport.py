@@ -12,7 +12,6 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -34,7 +33,7 @@ from keytrip.export.model import (
     RowChange,
     Table,
 )
-from keytrip.export.record import deployment_of, deployment_text, holder_of, holder_text
+from keytrip.export.records import Records, refused
 from keytrip.export.tables import canonical, row_identity
 
 STATE = ".keytrip"
@@ -68,14 +67,19 @@ class FileTransport:
         return self.root / STATE
 
     @property
+    def _kept(self) -> Records:
+        """Records and the lock, in the hidden folder."""
+        return Records(self.state)
+
+    @property
     def _part(self) -> Path:
         """A file before it is in its place; whoever holds the lock has it alone."""
         return self.state / "part"
 
     def read(self, items: Iterable[tuple[str, str]], tables: Iterable[str]) -> Live:
         """Return what is there."""
-        with _refused(self.root):
-            records = self._records()
+        with refused(self.root):
+            records = self._kept.deployments()
             ours = {(one.kind, one.name) for record in records for one in record.items}
             found = (self._item(identity, ours=identity in ours) for identity in {*items, *ours})
             live = {(one.kind, one.name): one for one in found if one is not None}
@@ -89,7 +93,7 @@ class FileTransport:
                     now[name] = self._live(name, known[name])
                 else:
                     live["table", name] = LiveItem("table", name, {}, ours=False)
-            return Live(live, now, generations, tuple(records))
+            return Live(live, now, generations, records)
 
     def _item(self, identity: tuple[str, str], *, ours: bool) -> LiveItem | None:
         path = self.root / identity[1]
@@ -120,15 +124,10 @@ class FileTransport:
             if number.isdigit():
                 yield path.parent.name, int(number)
 
-    def _records(self) -> list[Deployment]:
-        paths = (path for path in (self.state / "deployments").glob("*.json") if path.stem.isdigit())
-        found = sorted(paths, key=lambda path: -int(path.stem))
-        return [deployment_of(path.read_text(encoding="utf-8")) for path in found]
-
     def create(self, item: Item) -> None:
         """Write a file."""
         path = self.root / item.name
-        with _refused(path):
+        with refused(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._part.write_text(item.body["text"], encoding="utf-8", newline="\n")
             replace_file(self._part, path)
@@ -144,7 +143,7 @@ class FileTransport:
         self._remove(self.root / live.name)
 
     def _remove(self, path: Path) -> None:
-        with _refused(path):
+        with refused(path):
             path.unlink(missing_ok=True)
             for folder in path.relative_to(self.root).parents[:-1]:
                 if (self.root / folder).is_dir() and not any((self.root / folder).iterdir()):
@@ -168,7 +167,7 @@ class FileTransport:
     def stage(self, table: Table, number: int, progress: Progress) -> int:
         """Write a generation beside the live one."""
         path = self.generation_file(table.name, number)
-        with _refused(path):
+        with refused(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             part = path.with_name(f".{path.name}.part")
             count = write_table(table, part, self.form, progress)
@@ -186,7 +185,7 @@ class FileTransport:
         """Put a copy of each generation where people take the table from."""
         for table, number in generations:
             path = self._open(table.name)
-            with _refused(path):
+            with refused(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(self.generation_file(table.name, number), self._part)
                 replace_file(self._part, path)
@@ -194,7 +193,7 @@ class FileTransport:
     def drop(self, table: str, number: int) -> None:
         """Remove a generation's files."""
         folder = self.state / "generations" / table
-        with _refused(folder):
+        with refused(folder):
             for path in [*folder.glob(f"{number}.*"), *folder.glob(f".{number}.*")]:
                 path.unlink(missing_ok=True)
 
@@ -204,74 +203,26 @@ class FileTransport:
 
     def save(self, deployment: Deployment) -> None:
         """Write a record, and remove those that no rollback needs."""
-        folder = self.state / "deployments"
-        with _refused(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            self._part.write_text(deployment_text(deployment) + "\n", encoding="utf-8")
-            replace_file(self._part, folder / f"{deployment.number}.json")
-            records = self._records()
-            done = [one.number for one in records if one.state == "done"]
-            for record in records:
-                if done[1:] and record.number < done[1]:
-                    (folder / f"{record.number}.json").unlink()
+        self._kept.save(deployment)
 
     def wipe(self) -> None:
         """Remove the hidden folder, and the folder itself if nothing of others is in it."""
-        with _refused(self.state):
-            if self.state.is_dir():
-                shutil.rmtree(self.state)
+        self._kept.wipe()
+        with refused(self.root):
             if self.root.is_dir() and not any(self.root.iterdir()):
                 self.root.rmdir()
 
     def lock(self, holder: Holder, dead: Holder | None = None) -> Holder | None:
         """Take the lock."""
-        with self._exclusive():
-            other = self._holder()
-            if other is not None and other not in (dead, holder):
-                return other
-            self._write_holder(holder)
-            return None
+        return self._kept.lock(holder, dead)
 
     def beat(self, holder: Holder) -> bool:
         """Show that the holder lives."""
-        with self._exclusive():
-            other = self._holder()
-            if other is None or other.token != holder.token:
-                return False
-            self._write_holder(holder)
-            return True
+        return self._kept.beat(holder)
 
     def unlock(self, holder: Holder) -> None:
         """Let go of the lock."""
-        if not self.state.is_dir():
-            return
-        with self._exclusive():
-            other = self._holder()
-            if other is not None and other.token == holder.token:
-                (self.state / "lock.json").unlink()
-
-    def _holder(self) -> Holder | None:
-        path = self.state / "lock.json"
-        return holder_of(path.read_text(encoding="utf-8")) if path.is_file() else None
-
-    def _write_holder(self, holder: Holder) -> None:
-        part = self.state / ".lock.json.part"
-        part.write_text(holder_text(holder), encoding="utf-8")
-        replace_file(part, self.state / "lock.json")
-
-    @contextmanager
-    def _exclusive(self) -> Iterator[None]:
-        """Keep other processes of this machine away for the moment that a lock is looked at and written."""
-        from filelock import FileLock, Timeout
-
-        with _refused(self.state):
-            self.state.mkdir(parents=True, exist_ok=True)
-            try:
-                with FileLock(self.state / "lock", timeout=10):
-                    yield
-            except Timeout:
-                problem = f"{self.state}: the lock's file is held"
-                raise SystemRefusedError(problem, hint="look which process holds it") from None
+        self._kept.unlock(holder)
 
     def _open(self, table: str) -> Path:
         return self.root / table_path(table, self.form)
@@ -279,16 +230,6 @@ class FileTransport:
     def generation_file(self, table: str, number: int) -> Path:
         """Return the file of a writing of a table."""
         return self.state / "generations" / table / f"{number}.{self.form}"
-
-
-@contextmanager
-def _refused(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        where = error.filename or path
-        hint = "look at its permissions and the disk, then apply again"
-        raise SystemRefusedError(f"{where}: {error.strerror or error}", hint=hint) from error
 
 
 def _hash(path: Path) -> str:

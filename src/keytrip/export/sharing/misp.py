@@ -19,8 +19,8 @@ from keytrip.export.connection import Connection
 from keytrip.export.http import HttpSend, header_text
 from keytrip.export.indicators import Indicator
 from keytrip.export.manifest import Manifest
+from keytrip.export.records import Records
 from keytrip.export.sharing.published import Change, Published, body_of
-from keytrip.export.sharing.records import Records
 from keytrip.export.sharing.state import state_folder
 from keytrip.export.sharing.stix_objects import NAMESPACE
 from keytrip.export.sharing.transport import Sharing

@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from keytrip.errors import DataError, Place, SystemRefusedError
+from keytrip.errors import DataError, Place
 from keytrip.export.connection import Connection
 from keytrip.export.files.folder import write_text
 from keytrip.export.manifest import Manifest
+from keytrip.export.records import Records, refused
 from keytrip.export.sharing.published import Change, Published
-from keytrip.export.sharing.records import Records
 from keytrip.export.sharing.stix_objects import (
     Author,
     Object,
@@ -72,13 +72,9 @@ class BundleChannel:
         objects |= {one["id"]: one for one in shared_objects(self.author, objects.values())}
         bundle = {"type": "bundle", "id": f"bundle--{self.author.id.partition('--')[2]}"}
         ordered = [objects[name] for name in sorted(objects)]
-        try:
+        with refused(self.file):
             self.file.parent.mkdir(parents=True, exist_ok=True)
             write_text(self.file, json.dumps({**bundle, "objects": ordered}, indent=1) + "\n")
-        except OSError as error:
-            raise SystemRefusedError(
-                f"{self.file}: {error.strerror}", hint="name a folder that can be written"
-            ) from None
 
     def _objects(self) -> list[Object]:
         if not self.file.is_file():

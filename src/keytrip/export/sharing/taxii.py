@@ -18,8 +18,8 @@ from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.http import HttpSend
 from keytrip.export.manifest import Manifest
+from keytrip.export.records import Records
 from keytrip.export.sharing.published import Change, Published
-from keytrip.export.sharing.records import Records
 from keytrip.export.sharing.state import state_folder
 from keytrip.export.sharing.stix import Clock, author_of, now
 from keytrip.export.sharing.stix_objects import (

@@ -26,8 +26,8 @@ from keytrip.export.model import (
     RowChange,
     Table,
 )
+from keytrip.export.records import Records
 from keytrip.export.sharing.published import Change, Channel, Published, body_of
-from keytrip.export.sharing.records import Records
 
 KINDS = {ITEM_KIND: Kind(ITEM_KIND, 0, normal=body_of)}
 
