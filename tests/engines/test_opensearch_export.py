@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -258,6 +259,72 @@ def test_the_way_of_a_deployment(opensearch: SearchClient, tmp_path: Path) -> No
             for _, number in generations(transport):
                 transport.drop(NAME, number)
             transport.wipe()
+
+
+class KilledError(BaseException):
+    """Stands for `kill -9`: nothing that cleans up may run on it."""
+
+
+def dying(transport: Opensearch, requests: int) -> Opensearch:
+    """Return a transport whose process dies at a request: every other time before it is sent, else after."""
+    sent: list[str] = []
+
+    def send(method: str, path: str, body: Any = None) -> Answer:
+        sent.append(path)
+        if len(sent) <= requests:
+            return transport.once(method, path, body)
+        if len(sent) == requests + 1 and requests % 2:
+            transport.once(method, path, body)
+        raise KilledError
+
+    indices = replace(transport.indices, send=send)
+    return replace(transport, indices=indices, once=send)
+
+
+def test_a_run_that_dies_is_finished_by_the_next(opensearch: SearchClient, tmp_path: Path) -> None:
+    """(Real server behind our stub of the plugins.) Whichever request was the last, readers see old rows or new ones.
+
+    The lock is removed by hand: the process that held it is this one, and lives.
+    """
+    stub = PluginStub(opensearch.url)
+    few = tuple(item for item in items() if item.kind == "monitor")[:2]
+    one, two = table(many(30)), table([{**row, "events": 99} for row in many(30)])
+    old, new = Desired(few, (one,), {}, 1), Desired(few[:1], (two,), {}, 2)
+    with plugin_stub(tmp_path, stub) as (url, authority):
+        token = Credential("bearer", "", "token", "test")
+        transport = open_transport(Connection(url, token, ca_file=authority), MANIFEST)
+        try:
+            died = 0
+            for requests in range(8, 60, 5):
+                apply(transport, old)
+                with contextlib.suppress(KilledError):
+                    apply(dying(transport, requests), new, prune=True)
+                    break
+                died += 1
+                assert read_rows(transport) in ([row["events"] for row in sorted_rows(one)], [99] * 30)
+                transport.indices.send("DELETE", f"/{RECORDS}/_doc/lock?refresh=true")
+                apply(transport, new, prune=True)
+                number = live(transport)
+                assert number is not None
+                assert number.digest == two.digest
+                assert held(transport, two, number.number) == expected(transport, two)
+                assert read_plan(transport, new).empty
+                assert len(stub.objects["monitor"]) == 1
+            assert died > 5
+        finally:
+            destroy(transport)
+
+
+def read_rows(transport: Opensearch) -> list[int]:
+    """Return what a reader of the table sees, in the order of the keys."""
+    body = {"size": 100, "sort": ["keytrip_key"]}
+    hits = transport.indices.call("test", "POST", f"/{NAME}/_search", body)["hits"]["hits"]
+    return [hit["_source"]["baseline_events"] for hit in hits if "\x1f" in hit["_source"]["keytrip_key"]]
+
+
+def sorted_rows(of: Table) -> list[Row]:
+    """Return rows in the order of their joined keys."""
+    return sorted(of.rows(), key=lambda row: f"{row['key_id']}\x1f{row['model']}")
 
 
 def test_doctor_says_what_is_wrong(opensearch: SearchClient, tmp_path: Path) -> None:
