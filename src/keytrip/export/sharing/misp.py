@@ -128,7 +128,7 @@ def open_transport(connection: Connection, manifest: Manifest) -> Sharing:
     Raises:
         UsageError: A library or the key is missing, or the event's UUID is none.
     """
-    channel = _channel(connection, manifest)
+    channel = _channel(connection, manifest, time.sleep)
     return Sharing(channel, Records(state_folder(connection, manifest, str(channel.event))))
 
 
@@ -139,7 +139,7 @@ def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
         UsageError: A library or the key is missing.
         SystemRefusedError: MISP does not answer.
     """
-    channel = _channel(connection, manifest)
+    channel = _channel(connection, manifest, time.sleep)
     about = checked(channel.send("GET", "/servers/getVersion"), "reading the version")
     yield Finding("version", ok=True, found=str(about.get("version")))
     me = checked(channel.send("GET", "/users/view/me"), "reading our own user")
@@ -152,7 +152,7 @@ def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
         yield Finding(f"not {right}", not more, str(more).lower(), "use a key of a lesser role" if more else "")
 
 
-def _channel(connection: Connection, manifest: Manifest, sleep: Sleep = time.sleep) -> EventChannel:
+def _channel(connection: Connection, manifest: Manifest, sleep: Sleep) -> EventChannel:
     _need_pymisp()
     if not connection.credential.secret:
         raise UsageError(f"{manifest.name}: MISP takes no request without a key", hint="set KEYTRIP_MISP_API_KEY")
