@@ -1,0 +1,147 @@
+"""Elasticsearch and Kibana as a transport: tables in lookup indices, rules in the detection engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from keytrip.errors import ContentError
+from keytrip.export.elastic.rules import RULE, RULE_KIND, create_rule, delete_rule, read_rules, update_rule
+from keytrip.export.elastic.templates import (
+    TEMPLATE,
+    TEMPLATE_KIND,
+    delete_template,
+    put_template,
+    read_templates,
+)
+from keytrip.export.indices import documents, generations, records
+from keytrip.export.indices.generations import Indices
+from keytrip.export.model import (
+    Deployment,
+    Holder,
+    Item,
+    Kind,
+    Live,
+    LiveItem,
+    Progress,
+    Row,
+    RowChange,
+    Table,
+)
+from keytrip.export.wire import Send
+
+KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND)}
+
+
+@dataclass(frozen=True)
+class Elastic:
+    """One cluster, and a space of its Kibana.
+
+    Attributes:
+        indices: Of the cluster.
+        kibana: Reaches Kibana; None for a destination without rules.
+        kinds: Of items.
+    """
+
+    indices: Indices
+    kibana: Send | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+
+    def read(self, items: Iterable[tuple[str, str]], tables: Iterable[str]) -> Live:
+        """Return what is there."""
+        deployments = records.read_deployments(self.indices.send)
+        asked = list(items)
+        found = chain(
+            read_templates(self.indices.send, [name for kind, name in asked if kind == TEMPLATE]),
+            self._rules([name for kind, name in asked if kind == RULE], deployments),
+        )
+        live, there, others = generations.read_generations(self.indices, tables)
+        foreign = (LiveItem("table", name, {}, ours=False) for name in sorted(others))
+        return Live({(one.kind, one.name): one for one in chain(found, foreign)}, live, there, deployments)
+
+    def create(self, item: Item) -> None:
+        """Make an item."""
+        if item.kind == TEMPLATE:
+            put_template(self.indices.send, item)
+        else:
+            create_rule(self._reached(item.kind), item)
+
+    def update(self, item: Item, live: LiveItem) -> None:
+        """Write over a live item."""
+        if item.kind == TEMPLATE:
+            put_template(self.indices.send, item)
+        else:
+            update_rule(self._reached(item.kind), item, live)
+
+    def delete(self, live: LiveItem) -> None:
+        """Remove an item."""
+        if live.kind == TEMPLATE:
+            delete_template(self.indices.send, live)
+        else:
+            delete_rule(self._reached(live.kind), live)
+
+    def row_id(self, table: Table, row: Row) -> str:
+        """Return a row's document id."""
+        return documents.row_id(table, row)
+
+    def row_digests(self, table: Table, generation: int) -> Iterator[tuple[str, str]]:
+        """Yield (id, digest) of every row of a generation."""
+        return generations.row_digests(self.indices, table, generation)
+
+    def row_digest(self, table: Table, row: Row) -> str:
+        """Return the digest of a row's document."""
+        return documents.row_digest(table, row)
+
+    def stage(self, table: Table, number: int, progress: Progress) -> int:
+        """Write a generation whole."""
+        return generations.stage(self.indices, table, number, progress)
+
+    def copy(self, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int | None:
+        """Make a generation out of another by `_clone`."""
+        return generations.copy(self.indices, table, number, source, change, progress)
+
+    def switch(self, generations_wanted: Sequence[tuple[Table, int]]) -> None:
+        """Lead the aliases of all tables to their generations, in one step."""
+        generations.switch(self.indices, generations_wanted)
+
+    def drop(self, table: str, number: int) -> None:
+        """Remove a generation."""
+        generations.drop(self.indices, table, number)
+
+    def forget(self, table: str) -> None:
+        """Remove an alias."""
+        generations.forget(self.indices, table)
+
+    def save(self, deployment: Deployment) -> None:
+        """Write a record."""
+        records.save_deployment(self.indices.send, deployment)
+
+    def wipe(self) -> None:
+        """Remove records and lock."""
+        records.wipe_records(self.indices.send)
+
+    def lock(self, holder: Holder, dead: Holder | None = None) -> Holder | None:
+        """Take the lock."""
+        return records.take_lock(self.indices.send, holder, dead)
+
+    def beat(self, holder: Holder) -> bool:
+        """Write a new beat."""
+        return records.beat_lock(self.indices.send, holder)
+
+    def unlock(self, holder: Holder) -> None:
+        """Let go of the lock."""
+        records.free_lock(self.indices.send, holder)
+
+    def _rules(self, names: Sequence[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
+        return read_rules(self.kibana, names, deployments) if self.kibana else iter(())
+
+    def _reached(self, kind: str) -> Send:
+        """Return what reaches Kibana.
+
+        Raises:
+            ContentError: The destination has none, or does not know the kind.
+        """
+        if self.kibana is None or kind != RULE:
+            raise ContentError(f"a destination of Elastic has no {kind}", hint="use " + ", ".join(self.kinds))
+        return self.kibana
