@@ -109,8 +109,9 @@ def shipped() -> list[Item]:
     """Every rule of ours, as the destination `elastic` writes it."""
     manifest, documents = destination_named("elastic"), load_rules(())
     rules = scheduled_for(manifest.targets, choose(alerting(documents), Selection()), documents)
+    lists = [{"name": "indicators", "indicators": []}]
     context = {"options": dict(manifest.options), "index_templates": {table: {} for table in vocabulary().tables}}
-    found = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], ())
+    found = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], (), lists)
     return [one for one in found if one.kind == RULE]
 
 
@@ -135,9 +136,9 @@ def test_shipped_rules_say_what_an_analyst_needs() -> None:
         if "alert_suppression" in body:
             assert body["alert_suppression"]["group_by"] == body["investigation_fields"]["field_names"][:-6]
             assert f"now-{body['alert_suppression']['duration']['value']}s" == body["from"]
-        assert ("alert_suppression" in body) == ("investigation_fields" in body)
-        assert body["threat"]
-        assert one.rule_id == one.name
+        assert one.rule_id in {one.name, ""}
+        assert "threat" in body or body["type"] == "threat_match"
+        assert ("alert_suppression" in body or body["type"] == "threat_match") == ("investigation_fields" in body)
 
 
 def test_users_fields_stay(kibana: KibanaStub) -> None:
@@ -246,6 +247,15 @@ def test_rules_of_others(kibana: KibanaStub) -> None:
     with pytest.raises(SystemRefusedError, match="not ours"):
         create_rule(send, item())
     assert kibana.rules[NAME]["name"] == "Theirs"
+
+
+def test_copy_of_our_rule(kibana: KibanaStub) -> None:
+    """A copy that somebody made of our rule has our tag and is theirs: it is not listed, so nothing removes it."""
+    send = sender(kibana)
+    create_rule(send, item())
+    kibana._stored(kibana.rules, {**kibana.rules[NAME], "rule_id": "a b&c", "name": "Cost [Duplicate]"}, "analyst")
+    assert [one.name for one in read_rules(send, (), [deployment(item())])] == [NAME]
+    assert [one.name for one in read_rules(send, ["a b&c"], [deployment(item())])] == [NAME, "a b&c"]
 
 
 @pytest.mark.parametrize("work_is_done", [False, True])

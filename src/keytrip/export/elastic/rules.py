@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from keytrip.errors import SystemRefusedError
 from keytrip.export.model import Body, Deployment, Item, Kind, LiveItem
@@ -47,7 +48,6 @@ _FIELDS: dict[str, Any] = {
     "response_actions": None,
     "risk_score": None,
     "risk_score_mapping": [],
-    "rule_id": None,
     "rule_name_override": None,
     "saved_id": None,
     "setup": "",
@@ -88,17 +88,20 @@ RULE_KIND = Kind(RULE, 10, frozenset({*_USERS, *_SCHEDULE}), normal_rule, "versi
 
 
 def read_rules(send: Send, names: Iterable[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
-    """Yield every rule with our mark, and every other one whose `rule_id` is among `names`.
+    """Yield every rule of ours, and every other one whose `rule_id` is among `names`.
+
+    A copy that somebody made of our rule has our tag too: ours are those alone that we want or have written.
 
     Args:
         send: Reaches Kibana.
         names: Rule ids.
         deployments: What we wrote lately: a schedule that none of them holds is the user's.
     """
-    ours = {str(rule["rule_id"]): rule for rule in _marked(send)}
-    written = _written(deployments)
-    for name in sorted({*ours, *names}):
-        rule = ours.get(name) or _rule(send, name)
+    tagged = {str(rule["rule_id"]): rule for rule in _marked(send)}
+    written, wanted = _written(deployments), set(names)
+    known = tagged.keys() & (written.keys() | wanted) if deployments else tagged.keys()
+    for name in sorted(known | wanted):
+        rule = tagged.get(name) or _rule(send, name)
         if rule is not None:
             yield _live(rule, written.get(name, []))
 
@@ -151,7 +154,7 @@ def _with_users_fields(item: Item, live: LiveItem, now: Mapping[str, Any]) -> di
 
 def delete_rule(send: Send, live: LiveItem) -> None:
     """Remove a rule; no error when it is gone already."""
-    answer = send("DELETE", f"{_API}?rule_id={live.name}")
+    answer = send("DELETE", _of(live.name))
     if answer.status != _MISSING:
         checked(answer, f"removing rule {live.name}")
 
@@ -166,13 +169,15 @@ def _marked(send: Send) -> Iterator[Mapping[str, Any]]:
 
 
 def _rule(send: Send, name: str) -> Mapping[str, Any] | None:
-    from urllib.parse import quote
-
-    answer = send("GET", f"{_API}?rule_id={quote(name, safe='')}")
+    answer = send("GET", _of(name))
     if answer.status == _MISSING:
         return None
     found: Mapping[str, Any] = checked(answer, f"reading rule {name}")
     return found
+
+
+def _of(name: str) -> str:
+    return f"{_API}?rule_id={quote(name, safe='')}"
 
 
 def _written(deployments: Sequence[Deployment]) -> dict[str, list[dict[str, Any]]]:

@@ -7,6 +7,13 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from keytrip.errors import ContentError
+from keytrip.export.elastic.indicators import (
+    INDICATOR_KIND,
+    INDICATORS,
+    delete_indicators,
+    put_indicators,
+    read_indicators,
+)
 from keytrip.export.elastic.rules import RULE, RULE_KIND, create_rule, delete_rule, read_rules, update_rule
 from keytrip.export.elastic.templates import (
     TEMPLATE,
@@ -31,7 +38,7 @@ from keytrip.export.model import (
 )
 from keytrip.export.wire import Send
 
-KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND)}
+KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND)}
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,7 @@ class Elastic:
         asked = list(items)
         found = chain(
             read_templates(self.indices.send, [name for kind, name in asked if kind == TEMPLATE]),
+            read_indicators(self.indices, [name for kind, name in asked if kind == INDICATORS]),
             self._rules([name for kind, name in asked if kind == RULE], deployments),
         )
         live, there, others = generations.read_generations(self.indices, tables)
@@ -64,6 +72,8 @@ class Elastic:
         """Make an item."""
         if item.kind == TEMPLATE:
             put_template(self.indices.send, item)
+        elif item.kind == INDICATORS:
+            put_indicators(self.indices, item)
         else:
             create_rule(self._reached(item.kind), item)
 
@@ -71,6 +81,8 @@ class Elastic:
         """Write over a live item."""
         if item.kind == TEMPLATE:
             put_template(self.indices.send, item)
+        elif item.kind == INDICATORS:
+            put_indicators(self.indices, item, live)
         else:
             update_rule(self._reached(item.kind), item, live)
 
@@ -78,6 +90,8 @@ class Elastic:
         """Remove an item."""
         if live.kind == TEMPLATE:
             delete_template(self.indices.send, live)
+        elif live.kind == INDICATORS:
+            delete_indicators(self.indices, live)
         else:
             delete_rule(self._reached(live.kind), live)
 
