@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 from weakref import finalize
 
@@ -15,6 +14,9 @@ from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
 from keytrip.export.http import HttpSend, authorization, retry_after, tls_context
 from keytrip.export.wire import UNREACHED, Answer
+
+if TYPE_CHECKING:
+    from elastic_transport import HttpHeaders, NodeApiResponse
 
 _UNAUTHORIZED = 401
 # A server of version 9 still speaks 8's API, and one of version 8 refuses 9's, which a client of version 9 asks for.
@@ -118,6 +120,7 @@ def _client(connection: Connection) -> Any:
     secure = parts.scheme == "https"
     if connection.proxy and not secure:
         raise UsageError("a proxy is used for https only", hint="use https, or leave --proxy out")
+    tls: dict[str, Any] = {"ssl_context": tls_context(connection)} if secure else {}
     return Elasticsearch(
         connection.url if parts.port else parts._replace(netloc=f"{parts.netloc}:{_PORTS[parts.scheme]}").geturl(),
         node_class=_node_class(connection.proxy),
@@ -125,12 +128,13 @@ def _client(connection: Connection) -> Any:
         # what may pass is tried again by keytrip.export.wire, the same for every destination
         max_retries=0,
         retry_on_status=(),
-        **({"ssl_context": tls_context(connection)} if secure else {}),
+        **tls,
     )
 
 
 def _node_class(proxy: str | None) -> Any:
     from elastic_transport import Urllib3HttpNode
+    from elastic_transport.client_utils import DEFAULT, DefaultType
 
     class Node(Urllib3HttpNode):
         """One server, asked for version 8's API, through a proxy if there is one."""
@@ -144,13 +148,22 @@ def _node_class(proxy: str | None) -> Any:
                 self.pool = manager.connection_from_host(config.host, config.port, config.scheme)
 
         def perform_request(
-            self, method: str, target: str, body: bytes | None = None, headers: Any = None, **others: Any
-        ) -> Any:
-            return super().perform_request(method, target, body, _spoken(headers), **others)
+            self,
+            method: str,
+            target: str,
+            body: bytes | None = None,
+            headers: HttpHeaders | None = None,
+            request_timeout: DefaultType | float | None = DEFAULT,
+        ) -> NodeApiResponse:
+            return super().perform_request(method, target, body, _spoken(headers), request_timeout)
 
     return Node
 
 
-def _spoken(headers: Mapping[str, str] | None) -> dict[str, str]:
+def _spoken(headers: HttpHeaders | None) -> HttpHeaders:
     """Return headers in which every `compatible-with=9` became ours."""
-    return {name: value.replace("compatible-with=9", _COMPATIBLE) for name, value in dict(headers or {}).items()}
+    from elastic_transport import HttpHeaders
+
+    return HttpHeaders(
+        {name: value.replace("compatible-with=9", _COMPATIBLE) for name, value in (headers or {}).items()}
+    )

@@ -41,7 +41,7 @@ from keytrip.export.wire import Send
 KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND)}
 
 
-@dataclass(frozen=True)
+@dataclass
 class Elastic:
     """One cluster, and a space of its Kibana.
 
