@@ -74,6 +74,7 @@ def by_hand(url: str, count: int) -> dict[str, Any]:
 
     table = Table("keytrip_hand", KEY, COLUMNS, count, "", lambda: rows(count))
     client = Elasticsearch(url, node_class=_node_class(None), request_timeout=60)
+    client.options(ignore_status=404).indices.delete(index=table.name)
     client.indices.create(index=table.name, **elastic_lookup_mapping(KEY, COLUMNS))
     began = time.perf_counter()
     actions = ({"_id": name, "_index": table.name, **document} for name, document in documents(table, table.rows()))
@@ -90,7 +91,7 @@ LOADERS: Mapping[str, Callable[[str, int], dict[str, Any]]] = {"hand": by_hand, 
 def measure(loader: str, url: str, count: int) -> dict[str, Any]:
     """Run a loader in a process of its own; its peak memory is in MB."""
     command = [sys.executable, str(HERE), "elastic", "--loader", loader, "--url", url, "--rows", str(count)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
 

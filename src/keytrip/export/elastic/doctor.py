@@ -133,5 +133,8 @@ def _kibana(connection: Connection) -> Iterator[Finding]:
     if answer.ok:
         yield Finding("Kibana", ok=True, found=f"{answer.body['total']} rules in this space")
         return
-    hints = {403: "give the role the Kibana privilege Security: all in this space", 404: "check kibana_url and space"}
+    hints = {
+        403: "give the role Kibana's privilege Security: all, or from 9.4 Rules: all, in this space",
+        404: "check kibana_url and space",
+    }
     yield Finding("Kibana", ok=False, found=answer.reason, hint=hints.get(answer.status, "check kibana_url"))
