@@ -15,26 +15,21 @@ from keytrip.export.elastic.indicators import (
     read_indicators,
 )
 from keytrip.export.elastic.rules import RULE, RULE_KIND, create_rule, delete_rule, read_rules, update_rule
-from keytrip.export.elastic.templates import (
+from keytrip.export.indices import generations, records
+from keytrip.export.indices.templates import (
     TEMPLATE,
     TEMPLATE_KIND,
     delete_template,
     put_template,
     read_templates,
 )
-from keytrip.export.indices import documents, generations, records
-from keytrip.export.indices.generations import Indices
+from keytrip.export.indices.transport import IndexTransport
 from keytrip.export.model import (
     Deployment,
-    Holder,
     Item,
     Kind,
     Live,
     LiveItem,
-    Progress,
-    Row,
-    RowChange,
-    Table,
 )
 from keytrip.export.wire import Send
 
@@ -42,16 +37,14 @@ KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND)}
 
 
 @dataclass
-class Elastic:
+class Elastic(IndexTransport):
     """One cluster, and a space of its Kibana.
 
     Attributes:
-        indices: Of the cluster.
         kibana: Reaches Kibana; None for a destination without rules.
         kinds: Of items.
     """
 
-    indices: Indices
     kibana: Send | None = None
     kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
 
@@ -94,58 +87,6 @@ class Elastic:
             delete_indicators(self.indices, live)
         else:
             delete_rule(self._reached(live.kind), live)
-
-    def row_id(self, table: Table, row: Row) -> str:
-        """Return a row's document id."""
-        return documents.row_id(table, row)
-
-    def row_digests(self, table: Table, generation: int) -> Iterator[tuple[str, str]]:
-        """Yield (id, digest) of every row of a generation."""
-        return generations.row_digests(self.indices, table, generation)
-
-    def row_digest(self, table: Table, row: Row) -> str:
-        """Return the digest of a row's document."""
-        return documents.row_digest(table, row)
-
-    def stage(self, table: Table, number: int, progress: Progress) -> int:
-        """Write a generation whole."""
-        return generations.stage(self.indices, table, number, progress)
-
-    def copy(self, table: Table, number: int, source: int, change: RowChange, progress: Progress) -> int | None:
-        """Make a generation out of another by `_clone`."""
-        return generations.copy(self.indices, table, number, source, change, progress)
-
-    def switch(self, generations_wanted: Sequence[tuple[Table, int]]) -> None:
-        """Lead the aliases of all tables to their generations, in one step."""
-        generations.switch(self.indices, generations_wanted)
-
-    def drop(self, table: str, number: int) -> None:
-        """Remove a generation."""
-        generations.drop(self.indices, table, number)
-
-    def forget(self, table: str) -> None:
-        """Remove an alias."""
-        generations.forget(self.indices, table)
-
-    def save(self, deployment: Deployment) -> None:
-        """Write a record."""
-        records.save_deployment(self.indices.send, deployment)
-
-    def wipe(self) -> None:
-        """Remove records and lock."""
-        records.wipe_records(self.indices.send)
-
-    def lock(self, holder: Holder, dead: Holder | None = None) -> Holder | None:
-        """Take the lock."""
-        return records.take_lock(self.indices.send, holder, dead)
-
-    def beat(self, holder: Holder) -> bool:
-        """Write a new beat."""
-        return records.beat_lock(self.indices.send, holder)
-
-    def unlock(self, holder: Holder) -> None:
-        """Let go of the lock."""
-        records.free_lock(self.indices.send, holder)
 
     def _rules(self, names: Sequence[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
         return read_rules(self.kibana, names, deployments) if self.kibana else iter(())
