@@ -352,21 +352,22 @@ def test_storm(elasticsearch: SearchClient, transport: Elastic, proxy: SearchPro
     assert held(elasticsearch)[1] == {2}
 
 
-def test_disk_is_full(elasticsearch: SearchClient, transport: Elastic) -> None:
-    """Where the disk's watermark blocks a new index, apply ends with the server's word, and no table was switched."""
+@pytest.mark.parametrize(
+    ("block", "word"), [("index.blocks.read_only_allow_delete", "watermark"), ("index.blocks.write", "FORBIDDEN")]
+)
+def test_blocked_index(elasticsearch: SearchClient, transport: Elastic, block: str, word: str) -> None:
+    """Where a full disk, or somebody, blocks a new index, apply ends with the server's word and switches no table."""
     apply(transport, desired(table(1)))
-    elasticsearch.call("PUT", "/_index_template/es-full", {"index_patterns": ["keytrip_es_*"], **FULL})
+    template = {"index_patterns": ["keytrip_es_*"], "priority": 900, "template": {"settings": {block: True}}}
+    elasticsearch.call("PUT", "/_index_template/es-blocked", template)
     try:
-        with pytest.raises(SystemRefusedError, match="watermark"):
+        with pytest.raises(SystemRefusedError, match=word):
             apply(transport, desired(table(2), table(2, 10, "keytrip_es_new")))
     finally:
-        elasticsearch.call("DELETE", "/_index_template/es-full")
+        elasticsearch.call("DELETE", "/_index_template/es-blocked")
     assert held(elasticsearch)[1] == {1}
     apply(transport, desired(table(3)))
     assert held(elasticsearch)[1] == {3}
-
-
-FULL = {"priority": 900, "template": {"settings": {"index.blocks.read_only_allow_delete": True}}}
 
 
 def test_secrets_and_certificates(proxy: SearchProxy) -> None:

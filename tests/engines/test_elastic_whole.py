@@ -85,6 +85,10 @@ def test_commands(
     assert run(place, "apply", *with_store) == 0
     assert rules[name]["name"] != "Somebody's"
     assert (rules[name]["enabled"], rules[name]["version"]) == (True, 2)
+    run(place, "doctor", "--option", "suppression=off")
+    told = capsys.readouterr().out
+    assert "8.19." in told
+    assert f"{len(rules)} rules in this space" in told
     assert run(place, "destroy", "--yes") == 0
     assert rules == {}
     assert elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}
