@@ -12,7 +12,7 @@ from weakref import finalize
 from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
-from keytrip.export.http import HttpSend, authorization, retry_after, tls_context
+from keytrip.export.http import HttpSend, authorization, refuse_certificate, retry_after, tls_context
 from keytrip.export.wire import UNREACHED, Answer
 
 if TYPE_CHECKING:
@@ -61,7 +61,6 @@ class ElasticSend:
         return answer
 
     def _once(self, method: str, path: str, body: Any) -> Answer:
-        from elastic_transport import TlsError
         from elasticsearch import ApiError, SerializationError, TransportError, UnsupportedProductError
 
         headers = {"Accept": "application/json", **authorization(self._credential)}
@@ -75,18 +74,16 @@ class ElasticSend:
             raise SystemRefusedError(f"{self.connection.url} is no Elasticsearch", hint="check the address") from None
         except ApiError as error:
             return Answer(error.meta.status, error.body or {}, retry_after(error.meta.headers.get("Retry-After")))
-        except TlsError as error:
-            raise SystemRefusedError(f"{self.connection.url}: {error}", hint=_TLS_HINT) from None
         except SerializationError:
             return Answer(UNREACHED, "what came back is no JSON")
         except TransportError as error:
+            refuse_certificate(self.connection.url, error)
             return Answer(UNREACHED, f"{type(error).__name__} {error.message}")
         cut = answer.body is None or answer.body == ""
         return Answer(UNREACHED, "the answer was empty") if cut else Answer(answer.meta.status, answer.body)
 
 
 _PORTS = {"https": 443, "http": 80}
-_TLS_HINT = "name the authority that signed its certificate with --ca-file"
 
 
 def kibana_send(connection: Connection) -> HttpSend:
