@@ -110,7 +110,7 @@ def main() -> None:
         print(json.dumps({**found, "peak_mb": peak}))
         return
     sys.path.insert(0, str(HERE.parents[1] / "tests"))
-    servers = import_module("engines.search_server.search_server")
+    servers: Any = import_module("engines.search_server.search_server")
     servers.HEAP = "1g"
     results = {}
     for name in LOADERS:

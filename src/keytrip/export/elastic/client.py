@@ -16,7 +16,7 @@ from keytrip.export.http import HttpSend, authorization, refuse_certificate, ret
 from keytrip.export.wire import UNREACHED, Answer
 
 if TYPE_CHECKING:
-    from elastic_transport import HttpHeaders, NodeApiResponse
+    from elastic_transport import HttpHeaders
 
 _UNAUTHORIZED = 401
 # A server of version 9 still speaks 8's API, and one of version 8 refuses 9's, which a client of version 9 asks for.
@@ -151,7 +151,7 @@ def _node_class(proxy: str | None) -> Any:
             body: bytes | None = None,
             headers: HttpHeaders | None = None,
             request_timeout: DefaultType | float | None = DEFAULT,
-        ) -> NodeApiResponse:
+        ) -> Any:
             return super().perform_request(method, target, body, _spoken(headers), request_timeout)
 
     return Node
