@@ -77,14 +77,18 @@ def test_commands(
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {one["action"] for one in shown} == {"unchanged"}
     name = next(iter(rules))
-    place.kibana.change(name, name="Somebody's", enabled=True)
+    place.kibana.change(name, name="Somebody's", enabled=True, interval="1h")
     assert run(place, "drift", *with_store) == 1
     told = capsys.readouterr().out
     assert "Somebody's" in told
     assert "analyst" in told
     assert run(place, "apply", *with_store) == 0
     assert rules[name]["name"] != "Somebody's"
-    assert (rules[name]["enabled"], rules[name]["version"]) == (True, 2)
+    assert (rules[name]["enabled"], rules[name]["version"], rules[name]["interval"]) == (True, 2, "1h")
+    capsys.readouterr()
+    assert run(place, "plan", *with_store) == 0
+    shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert {one["action"] for one in shown} == {"unchanged"}
     run(place, "doctor", "--option", "suppression=off")
     told = capsys.readouterr().out
     assert "8.19." in told

@@ -84,7 +84,8 @@ def normal_rule(body: Body) -> Body:
     return found | {"schedule": body.get(_OUR_SCHEDULE) or {name: body.get(name) for name in _SCHEDULE}}
 
 
-RULE_KIND = Kind(RULE, 10, frozenset({*_USERS, *_SCHEDULE}), normal_rule, "version")
+# The schedule is not among the kept fields: a record has those as the user set them, and has to say what we wrote.
+RULE_KIND = Kind(RULE, 10, _USERS, normal_rule, "version")
 
 
 def read_rules(send: Send, names: Iterable[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
