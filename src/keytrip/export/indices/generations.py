@@ -146,7 +146,9 @@ def write_change(
     number, source = numbers
     index, old = generation_index(table.name, number), generation_index(table.name, source)
     leading = leading_ids(table)
-    put = dict(documents(table, (row for _, row in change.put)))
+    rows = documents(table, (row for _, row in change.put))
+    # the leading parts of rows that only changed are there
+    put = {name: document for name, document in rows if change.added or not is_leading(table, document)}
     gone = {*change.gone, *(_orphans(indices, old, change.gone) - leading.keys())}
     lines = [bulk_lines("index", name, document) for name, document in put.items()]
     lines += [bulk_lines("delete", name) for name in sorted(gone)]

@@ -1,0 +1,102 @@
+"""Elasticsearch and Kibana as a transport: tables in lookup indices, rules in the detection engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+
+from keytrip.errors import ContentError
+from keytrip.export.elastic.indicators import (
+    INDICATOR_KIND,
+    INDICATORS,
+    delete_indicators,
+    put_indicators,
+    read_indicators,
+)
+from keytrip.export.elastic.rules import RULE, RULE_KIND, create_rule, delete_rule, read_rules, update_rule
+from keytrip.export.indices import generations, records
+from keytrip.export.indices.templates import (
+    TEMPLATE,
+    TEMPLATE_KIND,
+    delete_template,
+    put_template,
+    read_templates,
+)
+from keytrip.export.indices.transport import IndexTransport
+from keytrip.export.model import (
+    Deployment,
+    Item,
+    Kind,
+    Live,
+    LiveItem,
+)
+from keytrip.export.wire import Send
+
+KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND)}
+
+
+@dataclass
+class Elastic(IndexTransport):
+    """One cluster, and a space of its Kibana.
+
+    Attributes:
+        kibana: Reaches Kibana; None for a destination without rules.
+        kinds: Of items.
+    """
+
+    kibana: Send | None = None
+    kinds: Mapping[str, Kind] = field(default_factory=lambda: KINDS)
+
+    def read(self, items: Iterable[tuple[str, str]], tables: Iterable[str]) -> Live:
+        """Return what is there."""
+        deployments = records.read_deployments(self.indices.send)
+        asked = list(items)
+        found = chain(
+            read_templates(self.indices.send, [name for kind, name in asked if kind == TEMPLATE]),
+            read_indicators(self.indices, [name for kind, name in asked if kind == INDICATORS]),
+            self._rules([name for kind, name in asked if kind == RULE], deployments),
+        )
+        live, there, others = generations.read_generations(self.indices, tables)
+        foreign = (LiveItem("table", name, {}, ours=False) for name in sorted(others))
+        return Live({(one.kind, one.name): one for one in chain(found, foreign)}, live, there, deployments)
+
+    def create(self, item: Item) -> None:
+        """Make an item."""
+        if item.kind == TEMPLATE:
+            put_template(self.indices.send, item)
+        elif item.kind == INDICATORS:
+            put_indicators(self.indices, item)
+        else:
+            create_rule(self._reached(item.kind), item)
+
+    def update(self, item: Item, live: LiveItem) -> None:
+        """Write over a live item."""
+        if item.kind == TEMPLATE:
+            put_template(self.indices.send, item)
+        elif item.kind == INDICATORS:
+            put_indicators(self.indices, item, live)
+        else:
+            update_rule(self._reached(item.kind), item, live)
+
+    def delete(self, live: LiveItem) -> None:
+        """Remove an item."""
+        if live.kind == TEMPLATE:
+            delete_template(self.indices.send, live)
+        elif live.kind == INDICATORS:
+            delete_indicators(self.indices, live)
+        else:
+            delete_rule(self._reached(live.kind), live)
+
+    def _rules(self, names: Sequence[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
+        return read_rules(self.kibana, names, deployments) if self.kibana else iter(())
+
+    def _reached(self, kind: str) -> Send:
+        """Return what reaches Kibana.
+
+        Raises:
+            ContentError: The destination has none, or does not know the kind.
+        """
+        if self.kibana is None or kind != RULE:
+            raise ContentError(f"a destination of Elastic has no {kind}", hint="use " + ", ".join(self.kinds))
+        return self.kibana
