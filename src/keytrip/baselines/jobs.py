@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from runpy import run_path
 from typing import cast
 
 from keytrip.baselines.kinds import Job
@@ -47,17 +47,13 @@ def load_job(path: Path) -> Job:
     Raises:
         ContentError: It declares none, or is no Python.
     """
-    spec = importlib.util.spec_from_file_location(f"keytrip_job_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        raise ContentError("cannot be loaded", place=Place(str(path)))
-    module = importlib.util.module_from_spec(spec)
     try:
-        spec.loader.exec_module(module)
+        # without a cache of byte code: it takes a change of the same second and length for none
+        job = run_path(str(path)).get("JOB")
     except KeytripError as error:
         raise ContentError(error.message, place=Place(str(path)), hint=error.hint) from error
     except _FAULTS as error:
         raise ContentError(f"is no job: {type(error).__name__}: {error}", place=Place(str(path))) from error
-    job = getattr(module, "JOB", None)
     if not all(hasattr(job, member) for member in ("table_key", "columns", "grain", "measures", "merge")):
         hint = "declare JOB = DailyStatistic(...), KnownSet(...) or HourProfile(...)"
         raise ContentError("declares no JOB", place=Place(str(path)), hint=hint)

@@ -200,6 +200,31 @@ def compile_(
     from keytrip.rules.load import load_rules
 
     targets = targets_named(target or ("splunk",))
+    _refuse_mixtures(targets, out, option, explain=explain, combined=combined)
+    packs = tuple(pack or ())
+    documents = load_rules(packs, opt.variables(var))
+    chosen = _chosen(documents, names, tag, loud=False)
+    if explain:
+        return _explained(chosen, documents, targets[0], packs, form)
+    if combined:
+        results = _combined(chosen, documents, packs)
+    else:
+        results = compile_cached(targets, chosen, documents, packs, opt.cache_dir(), opt.target_options(option))
+    if out is not None:
+        _written(results, out, targets, form, quiet=quiet)
+    else:
+        _printed(results)
+    return int(any(not r.text for r in results))
+
+
+def _refuse_mixtures(
+    targets: Sequence[str], out: Path | None, option: Sequence[str] | None, *, explain: bool, combined: bool
+) -> None:
+    """Refuse what does not go together.
+
+    Raises:
+        UsageError: It does not.
+    """
     if len(targets) > 1 and (explain or out is None):
         problem = "several targets are explained" if explain else "several targets are printed"
         raise UsageError(f"{problem} one at a time", hint="name one --target, or a folder with --out")
@@ -208,26 +233,19 @@ def compile_(
         raise UsageError(problem, hint="such as keytrip compile --combined --out compiled")
     if explain and option:
         raise UsageError("--explain does not know --option", hint="leave one of them out")
-    packs = tuple(pack or ())
-    documents = load_rules(packs, opt.variables(var))
-    chosen = _chosen(documents, names, tag, loud=False)
-    if explain:
-        return _explained(chosen, documents, targets[0], packs, form)
-    options = opt.target_options(option)
-    if combined:
-        from keytrip.compile.combined import compile_combined
 
-        results = compile_combined(chosen, documents, packs)
-    else:
-        results = compile_cached(targets, chosen, documents, packs, opt.cache_dir(), options)
-    if out is not None:
-        _written(results, out, targets, form, quiet=quiet)
-    else:
-        write("\n".join(r.text for r in results if r.text))
-        for r in results:
-            if not r.text:
-                note(f"{r.rule} refused: {r.reason}")
-    return int(any(not r.text for r in results))
+
+def _combined(chosen: Sequence[Any], documents: Sequence[Any], packs: tuple[Path, ...]) -> Sequence[Any]:
+    from keytrip.compile.combined import compile_combined
+
+    return compile_combined(chosen, documents, packs)
+
+
+def _printed(results: Sequence[Any]) -> None:
+    write("\n".join(r.text for r in results if r.text))
+    for r in results:
+        if not r.text:
+            note(f"{r.rule} refused: {r.reason}")
 
 
 def _written(results: Sequence[Any], out: Path, targets: Sequence[str], form: Format, *, quiet: bool) -> None:

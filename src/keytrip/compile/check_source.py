@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 from keytrip.compile.problems import Problem, holes_in, nearest
@@ -38,12 +38,8 @@ def source(path: Path) -> Iterator[Problem]:
 
 
 def _declared(path: Path) -> Any:
-    spec = importlib.util.spec_from_file_location(f"keytrip_source_{path.stem}", path)
-    if spec is None or spec.loader is None:
-        return None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return getattr(module, "SOURCE", None)
+    # without a cache of byte code: it takes a change of the same second and length for none
+    return run_path(str(path)).get("SOURCE")
 
 
 def _names(found: Source, path: Path) -> Iterator[tuple[str, str, str]]:
