@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from compile.rules import base, compiled, condition, counted, matching, text
 
+from keytrip.compile.targets import compile_to
+from keytrip.errors import UsageError
 from keytrip.rules.load import Document
 
 DAILY = {"table": "key_requests_daily", "exceeds": "mean"}
@@ -204,3 +206,19 @@ def test_refused_key() -> None:
     assert "cannot look key_models up by model" in found.reason
     assert "duckdb, spark and splunk can" in found.reason
     assert compiled("splunk", counted(group_by=("model",), baseline=block), base()).text
+
+
+@pytest.mark.parametrize("version", ["8.19", "8.19.21", "9.0", "10.1"])
+def test_every_later_version_has_the_same_text(version: str) -> None:
+    """One layout of the lookup indices serves all versions, so one text does."""
+    rules = [base()]
+    assert compile_to("esql", rules, rules, (), {"target_version": version}) == compile_to("esql", rules, rules)
+
+
+@pytest.mark.parametrize(
+    ("version", "words"), [("8.18", "no LOOKUP JOIN"), ("7.17.1", "no LOOKUP JOIN"), ("new", "is no version")]
+)
+def test_an_earlier_version_is_refused(version: str, words: str) -> None:
+    """A version without a reliable join, or none at all, is wrong usage."""
+    with pytest.raises(UsageError, match=words):
+        compile_to("esql", [base()], [base()], (), {"target_version": version})

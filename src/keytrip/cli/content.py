@@ -27,6 +27,18 @@ def register(app: typer.Typer) -> None:
 
 RuleNames = Annotated[list[str] | None, typer.Argument(help="Rule names or patterns; all if left out.")]
 Tags = Annotated[list[str] | None, typer.Option("--tag", help="Rules with this tag; repeatable.")]
+Targets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--target",
+        "-t",
+        help="splunk, esql, eql, lucene, opensearch, duckdb, spark or all; repeatable.",
+        show_default="splunk",
+    ),
+]
+TargetVersion = Annotated[
+    str | None, typer.Option("--target-version", help="esql: Elasticsearch's version.", show_default="8.19")
+]
 Level = Annotated[str | None, typer.Option("--level", help="Rules of this level and above.")]
 
 
@@ -158,15 +170,8 @@ def _tested(
 
 def compile_(
     names: RuleNames = None,
-    target: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--target",
-            "-t",
-            help="splunk, esql, eql, lucene, opensearch, duckdb, spark or all; repeatable.",
-            show_default="splunk",
-        ),
-    ] = None,
+    target: Targets = None,
+    target_version: TargetVersion = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -200,6 +205,8 @@ def compile_(
     from keytrip.rules.load import load_rules
 
     targets = targets_named(target or ("splunk",))
+    if target_version is not None:
+        option = [*(option or ()), f"target_version={target_version}"]
     _refuse_mixtures(targets, out, option, explain=explain, combined=combined)
     packs = tuple(pack or ())
     documents = load_rules(packs, opt.variables(var))

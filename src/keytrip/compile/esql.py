@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from sigma.rule import SigmaRule
 
@@ -19,8 +20,10 @@ from keytrip.compile.header import Header, header_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.leaves import Absent, Leaf, Named
 from keytrip.compile.plan import Plan
-from keytrip.errors import ContentError
+from keytrip.errors import ContentError, UsageError
 
+_OLDEST = "8.19"
+_VERSION = re.compile(r"\d{1,3}\.\d{1,3}(\.\d{1,3})*")
 _MILLISECONDS = "times are cut to milliseconds"
 _LIMITED = f"at most {ROWS:,} rows"
 _APPROXIMATE = "the percentile is approximate for many values"
@@ -50,6 +53,23 @@ class EsqlBackend(NegationAtLeaves):
     and_token: ClassVar[str] = "AND"  # noqa: S105 - the same
     not_token: ClassVar[str] = "NOT"  # noqa: S105 - the same
     sliding: ClassVar[bool] = False
+    options: ClassVar[Mapping[str, str]] = {"target_version": "version of Elasticsearch, 8.19 if left out"}
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Make a backend; every version from 8.19 on reads the same text.
+
+        Several fields may be joined by from 9.2 on, but the lookup indices hold one key for all of a table's columns.
+
+        Raises:
+            UsageError: The version is none, or has no `LOOKUP JOIN`.
+        """
+        version = str(options.get("target_version", _OLDEST))
+        if not _VERSION.fullmatch(version):
+            raise UsageError(f"esql: {version!r} is no version of Elasticsearch", hint="such as 8.19 or 9.2")
+        if tuple(map(int, version.split(".")[:2])) < tuple(map(int, _OLDEST.split("."))):
+            hint = f"{_OLDEST} or later, or the target lucene for plain rules"
+            raise UsageError(f"esql: Elasticsearch {version} has no LOOKUP JOIN to rely on", hint=hint)
+        super().__init__(*arguments, **options)
 
     def column(self, name: str) -> str:
         """Return the text of a canonical field."""
