@@ -24,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # what runs in this process shares the judge's answers
         alone = "equality" if item.path.parent.name == "equality" else ""
         group = "spark" if "spark" in used else "engines" if used else alone
-        if group and item.config.pluginmanager.hasplugin("xdist"):
+        if group:
             item.add_marker(pytest.mark.xdist_group(group))
 
 

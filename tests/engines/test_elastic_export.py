@@ -72,6 +72,8 @@ def opened(url: str, **settings: Any) -> Elastic:
 def transport(elasticsearch: SearchClient) -> Iterator[Elastic]:
     """The transport of an Elasticsearch in which nothing is ours; what the test leaves is removed."""
     found = opened(elasticsearch.url)
+    # other tests share the server, and leave what they loaded
+    destroy(found, wait=5)
     yield found
     elasticsearch.call(
         "PUT", "/keytrip_es_*/_settings?allow_no_indices=true", {"index.blocks.read_only_allow_delete": None}

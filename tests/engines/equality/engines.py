@@ -14,7 +14,7 @@ from engines.equality.worlds import start_of
 from engines.search_server.client import SearchClient, SearchError
 from engines.searches import answers, hit_ids, lucene_search, row_of, ship_records, table_of
 from engines.spark_engine import SparkEngine
-from engines.spl_machine import run
+from engines.spl_machine import indexed, run
 from engines.worlds import World, ship_for
 from judge.compare import moment
 from judge.worlds import alert
@@ -97,8 +97,8 @@ def ask_duckdb(batch: Batch, pairs: Sequence[Pair], _: None) -> Iterator[Answer]
 
 def ask_spl_machine(batch: Batch, pairs: Sequence[Pair], _: None) -> Iterator[Answer]:
     """Ask the small machine that follows Splunk's documentation."""
-    envelopes = [splunk_event(table, record) for table in ("usage", "audit") for record in batch.world.records(table)]
-    shipped = [{**e["event"], "_time": e["time"], "sourcetype": e["sourcetype"]} for e in envelopes]
+    tables = ("usage", "audit")
+    shipped = indexed(splunk_event(table, record) for table in tables for record in batch.world.records(table))
     lookups = {lookup_name(name): list(splunk_lookup_rows(_rows(batch.world, name))) for name in load_jobs()}
     for rule, compiled in pairs:
         yield _answer(rule, map(_dated, run(compiled.text, shipped, lookups)))
