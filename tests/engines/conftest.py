@@ -11,7 +11,7 @@ from engines.spark_engine import SparkEngine, spark_engine
 from engines.spl_parser.spl_parser import SplCheck, spl_checker, spl_program
 from engines.toolchain import Program, need_java
 
-ENGINES = frozenset({"elasticsearch", "opensearch", "spark", "spl_check", "spl_parser"})
+ENGINES = frozenset({"elasticsearch", "empty_elasticsearch", "opensearch", "spark", "spl_check", "spl_parser"})
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -23,7 +23,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("engine")
         # what runs in this process shares the judge's answers
         alone = "equality" if item.path.parent.name == "equality" else ""
-        group = "spark" if "spark" in used else "engines" if used else alone
+        apart = used & {"spark", "empty_elasticsearch"}
+        group = next(iter(apart), "engines" if used else alone)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
 
@@ -38,6 +39,14 @@ def _engines_of(item: pytest.Item) -> frozenset[str]:
 @pytest.fixture(scope="session")
 def elasticsearch() -> Iterator[SearchClient]:
     """A running Elasticsearch 8.19; what a test loads stays until the next load of the same table."""
+    need_java()
+    with SearchServer("elasticsearch") as server:
+        yield SearchClient(server.url)
+
+
+@pytest.fixture(scope="session")
+def empty_elasticsearch() -> Iterator[SearchClient]:
+    """One into which no test loads records: it cannot remove a data stream, nor a template that one was made by."""
     need_java()
     with SearchServer("elasticsearch") as server:
         yield SearchClient(server.url)

@@ -69,22 +69,20 @@ def opened(url: str, **settings: Any) -> Elastic:
 
 
 @pytest.fixture
-def transport(elasticsearch: SearchClient) -> Iterator[Elastic]:
+def transport(empty_elasticsearch: SearchClient) -> Iterator[Elastic]:
     """The transport of an Elasticsearch in which nothing is ours; what the test leaves is removed."""
-    found = opened(elasticsearch.url)
-    # other tests share the server, and leave what they loaded
-    destroy(found, wait=5)
+    found = opened(empty_elasticsearch.url)
     yield found
-    elasticsearch.call(
+    empty_elasticsearch.call(
         "PUT", "/keytrip_es_*/_settings?allow_no_indices=true", {"index.blocks.read_only_allow_delete": None}
     )
     destroy(found, wait=5)
 
 
 @pytest.fixture
-def proxy(elasticsearch: SearchClient, tmp_path: Path) -> Iterator[SearchProxy]:
+def proxy(empty_elasticsearch: SearchClient, tmp_path: Path) -> Iterator[SearchProxy]:
     """A proxy with TLS and an API key in front of the server."""
-    with search_proxy(tmp_path, elasticsearch.url, key=os.urandom(8).hex()) as found:
+    with search_proxy(tmp_path, empty_elasticsearch.url, key=os.urandom(8).hex()) as found:
         yield found
 
 
@@ -94,20 +92,20 @@ def through(proxy: SearchProxy) -> Elastic:
     return open_transport(connection, MANIFEST, sleep=lambda _: None)
 
 
-def held(elasticsearch: SearchClient, name: str = LOOKUP) -> tuple[int, set[int]]:
+def held(empty_elasticsearch: SearchClient, name: str = LOOKUP) -> tuple[int, set[int]]:
     """Return how many documents the lookup has, and which days its rows say."""
-    elasticsearch.call("POST", f"/{name}/_refresh")
-    hits = elasticsearch.call("POST", f"/{name}/_search", {"size": 10_000})["hits"]["hits"]
+    empty_elasticsearch.call("POST", f"/{name}/_refresh")
+    hits = empty_elasticsearch.call("POST", f"/{name}/_search", {"size": 10_000})["hits"]["hits"]
     return len(hits), {hit["_source"]["baseline_days"] for hit in hits if "baseline_days" in hit["_source"]}
 
 
 @pytest.fixture
-def events(elasticsearch: SearchClient) -> Iterator[None]:
+def events(empty_elasticsearch: SearchClient) -> Iterator[None]:
     """One event for each document of the lookup."""
     names = [document["keytrip_key"] for document in elastic_lookup_documents(KEY, table(0).rows())]
-    elasticsearch.load_lookup(EVENTS, EVENTS_INDEX, ({"keytrip_key": name} for name in names))
+    empty_elasticsearch.load_lookup(EVENTS, EVENTS_INDEX, ({"keytrip_key": name} for name in names))
     yield
-    elasticsearch.call("DELETE", f"/{EVENTS}")
+    empty_elasticsearch.call("DELETE", f"/{EVENTS}")
 
 
 EVENTS_INDEX = {"mappings": {"properties": {"keytrip_key": {"type": "keyword"}}}}
@@ -127,10 +125,10 @@ class Reader:
     mixed: int = 0
     wrong: list[Any] = field(default_factory=list)
 
-    def ask(self, elasticsearch: SearchClient) -> None:
+    def ask(self, empty_elasticsearch: SearchClient) -> None:
         """Join once."""
         try:
-            (whole,) = elasticsearch.esql(WHOLE)
+            (whole,) = empty_elasticsearch.esql(WHOLE)
         except SearchError as error:
             self.wrong.append(str(error))
             return
@@ -141,13 +139,13 @@ class Reader:
 
 
 @contextmanager
-def reading(elasticsearch: SearchClient) -> Iterator[Reader]:
+def reading(empty_elasticsearch: SearchClient) -> Iterator[Reader]:
     """Join with the lookup again and again for as long as the `with` lasts; the server has others to serve too."""
     reader, done = Reader(), threading.Event()
 
     def poll() -> None:
         while not done.wait(PAUSE):
-            reader.ask(elasticsearch)
+            reader.ask(empty_elasticsearch)
 
     thread = threading.Thread(target=poll)
     thread.start()
@@ -159,24 +157,24 @@ def reading(elasticsearch: SearchClient) -> Iterator[Reader]:
     assert reader.answers
 
 
-def test_apply(elasticsearch: SearchClient, transport: Elastic) -> None:
+def test_apply(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
     """A table becomes a lookup index behind an alias; a second plan is empty; what is not ours is left alone."""
-    elasticsearch.call("PUT", "/keytrip_es_other-000009", {})
+    empty_elasticsearch.call("PUT", "/keytrip_es_other-000009", {})
     wanted = desired(table(1), table(1, 10, "keytrip_es_few"))
     plan = apply(transport, wanted)
     assert plan.counts == {"create": 3, "update": 0, "delete": 0, "kept": 0, "unchanged": 0}
-    assert held(elasticsearch) == (ALL, {1})
-    assert elasticsearch.esql(JOINED) == [{"baseline_found": True}]
+    assert held(empty_elasticsearch) == (ALL, {1})
+    assert empty_elasticsearch.esql(JOINED) == [{"baseline_found": True}]
     assert read_plan(transport, wanted).empty
     live = transport.read((), ())
     assert live.deployments[0].state == "done"
     assert live.generations == {(LOOKUP, 1), ("keytrip_es_few", 1)}
     destroy(transport)
-    assert elasticsearch.call("GET", "/keytrip_es_*").keys() == {"keytrip_es_other-000009"}
-    elasticsearch.call("DELETE", "/keytrip_es_other-000009")
+    assert empty_elasticsearch.call("GET", "/keytrip_es_*").keys() == {"keytrip_es_other-000009"}
+    empty_elasticsearch.call("DELETE", "/keytrip_es_other-000009")
 
 
-def test_change_sends_what_changed(elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy) -> None:
+def test_change_sends_what_changed(empty_elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy) -> None:
     """A few changed rows are sent alone, into a clone; rows that went take with them the leading parts nobody has."""
     sent = through(proxy)
     apply(sent, desired(table(1, 4000)))
@@ -190,46 +188,48 @@ def test_change_sends_what_changed(elasticsearch: SearchClient, transport: Elast
     assert counts is not None
     assert (counts.added, counts.changed, counts.removed) == (0, 1, 2)
     apply(sent, desired(changed))
-    assert held(elasticsearch) == (3998 + 1999, {1, 9})
+    assert held(empty_elasticsearch) == (3998 + 1999, {1, 9})
     assert any(path.endswith(f"_clone/{LOOKUP}-000002") for _, path, _ in proxy.log)
     assert proxy.bytes_sent < whole // 50
     assert read_plan(sent, desired(changed)).empty
 
 
-def test_rows_that_somebody_changed(elasticsearch: SearchClient, transport: Elastic) -> None:
+def test_rows_that_somebody_changed(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
     """A row that somebody changed, added or removed in the live generation is found and mended."""
     apply(transport, desired(table(1)))
-    hit = elasticsearch.call("POST", f"/{LOOKUP}/_search", {"size": 1, "query": {"exists": {"field": "baseline_days"}}})
+    hit = empty_elasticsearch.call(
+        "POST", f"/{LOOKUP}/_search", {"size": 1, "query": {"exists": {"field": "baseline_days"}}}
+    )
     name = hit["hits"]["hits"][0]["_id"]
     body = hit["hits"]["hits"][0]["_source"]
-    elasticsearch.call("PUT", f"/{LOOKUP}/_doc/{name}?refresh=true", {**body, "baseline_days": 77})
+    empty_elasticsearch.call("PUT", f"/{LOOKUP}/_doc/{name}?refresh=true", {**body, "baseline_days": 77})
     assert not read_plan(transport, desired(table(1))).empty
     apply(transport, desired(table(1)))
-    assert held(elasticsearch)[1] == {1}
-    elasticsearch.call("DELETE", f"/{LOOKUP}/_doc/{name}?refresh=true")
+    assert held(empty_elasticsearch)[1] == {1}
+    empty_elasticsearch.call("DELETE", f"/{LOOKUP}/_doc/{name}?refresh=true")
     assert not read_plan(transport, desired(table(1))).empty
 
 
-def test_rollback(elasticsearch: SearchClient, transport: Elastic) -> None:
+def test_rollback(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
     """A rollback leads the alias back to the generation before, and a rollback of that one forth again."""
     apply(transport, desired(table(1)))
     apply(transport, desired(table(2)))
     roll_back(transport)
-    assert held(elasticsearch)[1] == {1}
+    assert held(empty_elasticsearch)[1] == {1}
     roll_back(transport)
-    assert held(elasticsearch)[1] == {2}
+    assert held(empty_elasticsearch)[1] == {2}
 
 
-def test_readers_see_whole_tables(elasticsearch: SearchClient, transport: Elastic, events: None) -> None:
+def test_readers_see_whole_tables(empty_elasticsearch: SearchClient, transport: Elastic, events: None) -> None:
     """Queries that run while generations are switched see a whole table, never none, half a one or two."""
     apply(transport, desired(table(0)))
-    with reading(elasticsearch) as reader:
+    with reading(empty_elasticsearch) as reader:
         for days in range(1, 3):
             apply(transport, desired(table(days)))
     assert reader.wrong == []
 
 
-def test_indicators(elasticsearch: SearchClient, transport: Elastic) -> None:
+def test_indicators(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
     """A list of indicators becomes ECS documents; a second plan is empty, and what left the list goes."""
 
     def listed(*values: str) -> Desired:
@@ -240,7 +240,7 @@ def test_indicators(elasticsearch: SearchClient, transport: Elastic) -> None:
         return Desired((Item("indicator_index", "keytrip_indicators", body),))
 
     apply(transport, listed("192.0.2.1", "192.0.2.2", "curl/8.5.0", "2001:db8::/32"))
-    found = elasticsearch.call(
+    found = empty_elasticsearch.call(
         "POST", "/keytrip_indicators/_search", {"query": {"term": {"threat.indicator.ip": "192.0.2.1"}}}
     )
     (hit,) = found["hits"]["hits"]
@@ -250,22 +250,22 @@ def test_indicators(elasticsearch: SearchClient, transport: Elastic) -> None:
     apply(transport, listed("192.0.2.2", "curl/8.6.0"))
     names = [
         one["_source"]["threat"]["indicator"]["name"]
-        for one in elasticsearch.call("POST", "/keytrip_indicators/_search")["hits"]["hits"]
+        for one in empty_elasticsearch.call("POST", "/keytrip_indicators/_search")["hits"]["hits"]
     ]
     assert sorted(names) == ["ipv4 192.0.2.2", "user_agent curl/8.6.0"]
     destroy(transport)
-    assert elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}
+    assert empty_elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}
 
 
-def test_others_table(elasticsearch: SearchClient, transport: Elastic) -> None:
+def test_others_table(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
     """An index of the lookup's name that is not ours is told by name, and stays as it is."""
-    elasticsearch.call("PUT", f"/{LOOKUP}", {})
+    empty_elasticsearch.call("PUT", f"/{LOOKUP}", {})
     try:
         with pytest.raises(SystemRefusedError, match=LOOKUP):
             apply(transport, desired(table(1)))
-        assert LOOKUP in elasticsearch.call("GET", f"/{LOOKUP}")
+        assert LOOKUP in empty_elasticsearch.call("GET", f"/{LOOKUP}")
     finally:
-        elasticsearch.call("DELETE", f"/{LOOKUP}")
+        empty_elasticsearch.call("DELETE", f"/{LOOKUP}")
 
 
 HOSTILE = [
@@ -276,7 +276,7 @@ HOSTILE = [
 ]
 
 
-def test_any_text_arrives(elasticsearch: SearchClient, transport: Elastic) -> None:
+def test_any_text_arrives(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
     """Any text in a key or a model is in the server as it was, under an identity of its own, and is joined by it."""
     dice = random.Random(7)  # noqa: S311 - the same texts each time
     alphabet = [chr(n) for n in (*range(32, 0x250), *range(0x2000, 0x2070), 0x1F600) if n != 0x7F]
@@ -288,10 +288,10 @@ def test_any_text_arrives(elasticsearch: SearchClient, transport: Elastic) -> No
     assert len(wanted) == len(rows)
     assert dict(transport.row_digests(hostile, 1)) == wanted
     names = [document["keytrip_key"] for document in elastic_lookup_documents(KEY, rows)]
-    elasticsearch.load_lookup(EVENTS, EVENTS_INDEX, ({"keytrip_key": name} for name in names))
-    (whole,) = elasticsearch.esql(WHOLE)
+    empty_elasticsearch.load_lookup(EVENTS, EVENTS_INDEX, ({"keytrip_key": name} for name in names))
+    (whole,) = empty_elasticsearch.esql(WHOLE)
     assert (whole["rows"], whole["days"]) == (len(names), len(rows))
-    elasticsearch.call("DELETE", f"/{EVENTS}")
+    empty_elasticsearch.call("DELETE", f"/{EVENTS}")
 
 
 def test_records_of_any_size(transport: Elastic) -> None:
@@ -325,7 +325,7 @@ STORM = [Answer(status, b'{"error": {"reason": "busy"}}', headers={"Retry-After"
 
 
 @pytest.mark.parametrize("fault", ["items", "cuts", "empty"])
-def test_faults(elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy, fault: str) -> None:
+def test_faults(empty_elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy, fault: str) -> None:
     """With every tenth bulk item refused, connection cut or answer empty, apply ends with the whole table, once."""
     if fault == "items":
         proxy.items_every = 10
@@ -336,40 +336,40 @@ def test_faults(elasticsearch: SearchClient, transport: Elastic, proxy: SearchPr
     sent = through(proxy)
     for days in (1, 2):
         apply(sent, desired(table(days)))
-        assert held(elasticsearch) == (ALL, {days})
+        assert held(empty_elasticsearch) == (ALL, {days})
     assert read_plan(sent, desired(table(2))).empty
     assert fault != "items" or proxy.refused >= (ALL + ROWS) // 10  # a change sends rows alone
 
 
-def test_storm(elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy) -> None:
+def test_storm(empty_elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy) -> None:
     """Refused requests are sent again; refusals that outlast our tries end the run, and the next one goes on."""
     sent = through(proxy)
     proxy.faults.storm += STORM
     apply(sent, desired(table(1)))
-    assert held(elasticsearch)[1] == {1}
+    assert held(empty_elasticsearch)[1] == {1}
     proxy.faults.storm += STORM * 2
     with pytest.raises(SystemRefusedError, match="busy"):
         apply(sent, desired(table(2)))
     apply(sent, desired(table(2)), wait=60)
-    assert held(elasticsearch)[1] == {2}
+    assert held(empty_elasticsearch)[1] == {2}
 
 
 @pytest.mark.parametrize(
     ("block", "word"), [("index.blocks.read_only_allow_delete", "watermark"), ("index.blocks.write", "FORBIDDEN")]
 )
-def test_blocked_index(elasticsearch: SearchClient, transport: Elastic, block: str, word: str) -> None:
+def test_blocked_index(empty_elasticsearch: SearchClient, transport: Elastic, block: str, word: str) -> None:
     """Where a full disk, or somebody, blocks a new index, apply ends with the server's word and switches no table."""
     apply(transport, desired(table(1)))
     template = {"index_patterns": ["keytrip_es_*"], "priority": 900, "template": {"settings": {block: True}}}
-    elasticsearch.call("PUT", "/_index_template/es-blocked", template)
+    empty_elasticsearch.call("PUT", "/_index_template/es-blocked", template)
     try:
         with pytest.raises(SystemRefusedError, match=word):
             apply(transport, desired(table(2), table(2, 10, "keytrip_es_new")))
     finally:
-        elasticsearch.call("DELETE", "/_index_template/es-blocked")
-    assert held(elasticsearch)[1] == {1}
+        empty_elasticsearch.call("DELETE", "/_index_template/es-blocked")
+    assert held(empty_elasticsearch)[1] == {1}
     apply(transport, desired(table(3)))
-    assert held(elasticsearch)[1] == {3}
+    assert held(empty_elasticsearch)[1] == {3}
 
 
 def test_secrets_and_certificates(proxy: SearchProxy) -> None:
@@ -382,7 +382,7 @@ def test_secrets_and_certificates(proxy: SearchProxy) -> None:
         open_transport(Connection(proxy.url), MANIFEST, sleep=pytest.fail).read((), ())
 
 
-def test_key_that_expires(elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy) -> None:
+def test_key_that_expires(empty_elasticsearch: SearchClient, transport: Elastic, proxy: SearchProxy) -> None:
     """A key that expires midway is read anew, once."""
     old = proxy.key
 
@@ -394,7 +394,7 @@ def test_key_that_expires(elasticsearch: SearchClient, transport: Elastic, proxy
     apply(sent, desired(table(1)))
     proxy.key = old[::-1] + "x"
     apply(sent, desired(table(2)))
-    assert held(elasticsearch)[1] == {2}
+    assert held(empty_elasticsearch)[1] == {2}
 
 
 CHILD = """
@@ -407,7 +407,7 @@ apply(opened(sys.argv[1]), desired(table(int(sys.argv[2]))), wait=60)
 KILLS = int(os.environ.get("KEYTRIP_KILLS", "2"))
 
 
-def test_killed(elasticsearch: SearchClient, transport: Elastic, events: None) -> None:
+def test_killed(empty_elasticsearch: SearchClient, transport: Elastic, events: None) -> None:
     """An apply that is killed at any instant leaves a whole table to readers, and the next apply converges.
 
     KEYTRIP_KILLS=100 kills a hundred of them; `pytest -rP` shows what the reader saw.
@@ -415,27 +415,27 @@ def test_killed(elasticsearch: SearchClient, transport: Elastic, events: None) -
     apply(transport, desired(table(0)))
     dice = random.Random(5)  # noqa: S311 - the same instants each time
     start = time.monotonic()
-    _child(elasticsearch, 1).wait()
+    _child(empty_elasticsearch, 1).wait()
     longest = time.monotonic() - start
-    with reading(elasticsearch) as reader:
+    with reading(empty_elasticsearch) as reader:
         for days in range(2, 2 + KILLS):
-            child = _child(elasticsearch, days)
+            child = _child(empty_elasticsearch, days)
             time.sleep(dice.uniform(0, longest))
             child.send_signal(signal.SIGKILL)
             child.wait()
             if days % 2:
                 apply(transport, desired(table(days)), wait=60)
-                assert held(elasticsearch) == (ALL, {days})
+                assert held(empty_elasticsearch) == (ALL, {days})
                 assert read_plan(transport, desired(table(days))).empty
     sys.stdout.write(f"{KILLS} kills, {reader.answers} answers, {reader.mixed} of them with rows of two generations")
     assert reader.wrong == []
     assert len(transport.read((), ()).generations) <= 2
 
 
-def _child(elasticsearch: SearchClient, days: int) -> subprocess.Popen[str]:
+def _child(empty_elasticsearch: SearchClient, days: int) -> subprocess.Popen[str]:
     """Start an apply in a process of its own, and return once it begins."""
     here = str(Path(__file__).parents[1])
-    command: Sequence[str] = (sys.executable, "-c", CHILD, elasticsearch.url, str(days))
+    command: Sequence[str] = (sys.executable, "-c", CHILD, empty_elasticsearch.url, str(days))
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": here})
     assert child.stdout is not None
     child.stdout.readline()

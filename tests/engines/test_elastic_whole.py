@@ -29,7 +29,7 @@ class Place:
 
 
 @pytest.fixture
-def place(elasticsearch: SearchClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def place(empty_elasticsearch: SearchClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A store of nine days, both servers, and the environment that leads to them."""
     key = os.urandom(8).hex()
     records = tmp_path / "records.ndjson"
@@ -37,7 +37,7 @@ def place(elasticsearch: SearchClient, tmp_path: Path, monkeypatch: pytest.Monke
     store = tmp_path / ".keytrip"
     assert app.run(["baseline", "build", str(records), "--source", "canonical", "--store", str(store), *QUIET]) == 0
     with (
-        search_proxy(tmp_path / "es", elasticsearch.url, key=key) as proxy,
+        search_proxy(tmp_path / "es", empty_elasticsearch.url, key=key) as proxy,
         kibana_stub(tmp_path / "kb", key=key) as kb,
     ):
         both = tmp_path / "both.pem"
@@ -60,7 +60,7 @@ def run(place: Place, command: str, *arguments: str) -> int:
 
 
 def test_commands(
-    place: Place, elasticsearch: SearchClient, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    place: Place, empty_elasticsearch: SearchClient, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     """All rules and tables arrive; their queries run; a second plan is empty; drift is told; destroy leaves nothing."""
     with_store = ("--store", str(place.store), "--format", "json")
@@ -68,10 +68,10 @@ def test_commands(
     rules = place.kibana.rules
     assert len(rules) >= 12
     assert all("keytrip" in rule["tags"] for rule in rules.values())
-    elasticsearch.load_usage([{"@timestamp": "2026-11-09T09:00:00Z", "keytrip": {"key_id": "key_a"}}])
+    empty_elasticsearch.load_usage([{"@timestamp": "2026-11-09T09:00:00Z", "keytrip": {"key_id": "key_a"}}])
     for rule in rules.values():
         if rule["type"] == "esql":
-            elasticsearch.esql(rule["query"])
+            empty_elasticsearch.esql(rule["query"])
     capsys.readouterr()
     assert run(place, "plan", *with_store) == 0
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -95,4 +95,4 @@ def test_commands(
     assert f"{len(rules)} rules in this space" in told
     assert run(place, "destroy", "--yes") == 0
     assert rules == {}
-    assert elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}
+    assert empty_elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}
