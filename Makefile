@@ -55,7 +55,7 @@ drift: $(READY) ## Whether generated files are what their generators would write
 	@for script in $(GENERATORS); do echo "$$script --check"; $(BIN)/python $$script --check || exit 1; done
 
 unit: $(READY) ## The tests with coverage; without a JDK and Maven the engine tests are left out, and said so
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --durations=40
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term --durations=25
 
 docs: $(READY) ## Write the generated files anew
 	@for script in $(GENERATORS); do echo "$$script"; $(BIN)/python $$script || exit 1; done

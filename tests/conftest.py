@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from demo.month import Month
@@ -18,6 +19,30 @@ settings.load_profile("keytrip")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the switch that rewrites the golden files."""
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing them")
+
+
+# Large comparisons with another implementation. What they run, smaller tests run too; traced, they take twice as long.
+UNTRACED = (
+    "engines/equality/",
+    "engines/test_e",
+    "engines/test_harness",
+    "engines/test_opensearch_parity",
+    "engines/test_sp",
+    "judge/",
+    "compile/test_spl_meaning",
+    "compile/test_stock",
+    "rules/test_json_schema",
+    "sources/test_forms",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Leave large comparisons out of the coverage, but for those of destinations."""
+    here = Path(__file__).parent
+    for item in items:
+        place = item.path.relative_to(here).as_posix()
+        if place.startswith(UNTRACED) and "elastic" not in place:
+            item.add_marker(pytest.mark.no_cover)
 
 
 @pytest.fixture(scope="session", autouse=True)
