@@ -82,6 +82,25 @@ def header_text(credential: Credential) -> str:
 
 
 @dataclass
+class Renewed:
+    """A credential that is read anew when the server says that it ran out.
+
+    Attributes:
+        credential: The one of the last request.
+    """
+
+    credential: Credential = field(repr=False)
+
+    def sent(self, once: Callable[[Credential], Answer]) -> Answer:
+        """Return the answer to a request, sent once more with a new credential where it was not authorised."""
+        answer = once(self.credential)
+        if answer.status == _UNAUTHORIZED and self.credential.again:
+            self.credential = self.credential.again()
+            answer = once(self.credential)
+        return answer
+
+
+@dataclass
 class HttpSend:
     """Sends requests below a connection's address.
 
@@ -94,14 +113,14 @@ class HttpSend:
     connection: Connection
     headers: Mapping[str, str]
     proof: Callable[[Credential], Mapping[str, str]] = authorization
-    _credential: Credential = field(init=False, repr=False)
+    _renewed: Renewed = field(init=False, repr=False)
     _client: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Open the client; nothing is sent."""
         import httpx
 
-        self._credential = self.connection.credential
+        self._renewed = Renewed(self.connection.credential)
         self._client = httpx.Client(
             verify=tls_context(self.connection),
             proxy=self.connection.proxy,
@@ -118,19 +137,15 @@ class HttpSend:
         Raises:
             SystemRefusedError: The server's certificate is not one that we trust; trying again would not help.
         """
-        answer = self._once(method, path, body)
-        if answer.status == _UNAUTHORIZED and self._credential.again:
-            self._credential = self._credential.again()
-            answer = self._once(method, path, body)
-        return answer
+        return self._renewed.sent(lambda credential: self._once(credential, method, path, body))
 
-    def _once(self, method: str, path: str, body: Any) -> Answer:
+    def _once(self, credential: Credential, method: str, path: str, body: Any) -> Answer:
         import httpx
 
         url = f"{self.connection.url}{path}"
         content = body if isinstance(body, str) or body is None else json.dumps(body)
         try:
-            response = self._client.request(method, url, content=content, headers=dict(self.proof(self._credential)))
+            response = self._client.request(method, url, content=content, headers=dict(self.proof(credential)))
         except httpx.HTTPError as error:
             refuse_certificate(self.connection.url, error)
             return Answer(UNREACHED, f"{type(error).__name__} {error}".strip())

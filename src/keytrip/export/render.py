@@ -79,6 +79,25 @@ def item_environment(folder: Path) -> Environment:
     )
 
 
+def render_text(folder: Path, template: str, context: Mapping[str, Any]) -> str:
+    """Return the text that a template of a folder makes; values stand in it as they are.
+
+    Raises:
+        ContentError: The template is none, or names what is not there; with its file.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(folder),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - plain text, of our own values
+        keep_trailing_newline=True,
+    )
+    try:
+        return environment.get_template(template).render(context)
+    except TemplateError as error:
+        place = Place(str(folder / template), getattr(error, "lineno", None))
+        raise ContentError(f"{error.message}", place=place, hint="mend the template") from error
+
+
 def render_item(environment: Environment, template: str, context: Mapping[str, Any]) -> dict[str, Any]:
     """Return the body that a template makes of a context.
 

@@ -12,13 +12,12 @@ from weakref import finalize
 from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
-from keytrip.export.http import HttpSend, authorization, refuse_certificate, retry_after, tls_context
+from keytrip.export.http import HttpSend, Renewed, authorization, refuse_certificate, retry_after, tls_context
 from keytrip.export.wire import UNREACHED, Answer
 
 if TYPE_CHECKING:
     from elastic_transport import HttpHeaders
 
-_UNAUTHORIZED = 401
 # A server of version 9 still speaks 8's API, and one of version 8 refuses 9's, which a client of version 9 asks for.
 _COMPATIBLE = "compatible-with=8"
 _KIBANA_HEADERS = {
@@ -39,12 +38,12 @@ class ElasticSend:
     """
 
     connection: Connection
-    _credential: Credential = field(init=False, repr=False)
+    _renewed: Renewed = field(init=False, repr=False)
     _client: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Open the client; nothing is sent."""
-        self._credential = self.connection.credential
+        self._renewed = Renewed(self.connection.credential)
         self._client = _client(self.connection)
         finalize(self, self._client.close)
 
@@ -54,16 +53,12 @@ class ElasticSend:
         Raises:
             SystemRefusedError: The server's certificate is not one that we trust; trying again would not help.
         """
-        answer = self._once(method, path, body)
-        if answer.status == _UNAUTHORIZED and self._credential.again:
-            self._credential = self._credential.again()
-            answer = self._once(method, path, body)
-        return answer
+        return self._renewed.sent(lambda credential: self._once(credential, method, path, body))
 
-    def _once(self, method: str, path: str, body: Any) -> Answer:
+    def _once(self, credential: Credential, method: str, path: str, body: Any) -> Answer:
         from elasticsearch import ApiError, SerializationError, TransportError, UnsupportedProductError
 
-        headers = {"Accept": "application/json", **authorization(self._credential)}
+        headers = {"Accept": "application/json", **authorization(credential)}
         if body is not None:
             headers["Content-Type"] = "application/x-ndjson" if isinstance(body, str) else "application/json"
         try:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from keytrip.compile.cached import compile_cached
 from keytrip.compile.targets import Compiled
-from keytrip.errors import ContentError, Place
 from keytrip.export.files.folder import checked_file, checked_path
 from keytrip.export.manifest import Manifest
 from keytrip.export.model import Item, Table
@@ -67,19 +66,8 @@ def _target(name: str, results: Sequence[Compiled]) -> dict[str, Any]:
 
 
 def _texts(manifest: Manifest, context: Mapping[str, Any]) -> Iterator[Item]:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+    from keytrip.export.render import render_text
 
-    environment = Environment(
-        loader=FileSystemLoader(manifest.folder),
-        undefined=StrictUndefined,
-        autoescape=False,  # noqa: S701 - Markdown of our own values
-        keep_trailing_newline=True,
-    )
     for template in manifest.templates:
         path = PurePosixPath(checked_path(template.path))
-        try:
-            text = environment.get_template(template.template).render(context)
-        except TemplateError as error:
-            place = Place(str(manifest.folder / template.template), getattr(error, "lineno", None))
-            raise ContentError(f"{error.message}", place=place, hint="mend the template") from error
-        yield Item("text", path.as_posix(), {"text": text})
+        yield Item("text", path.as_posix(), {"text": render_text(manifest.folder, template.template, context)})

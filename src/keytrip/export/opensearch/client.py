@@ -11,10 +11,9 @@ from weakref import finalize
 from keytrip.errors import UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
-from keytrip.export.http import answer_of, authorization, refuse_certificate, tls_context
+from keytrip.export.http import Renewed, answer_of, authorization, refuse_certificate, tls_context
 from keytrip.export.wire import UNREACHED, Answer, Raw
 
-_UNAUTHORIZED = 401
 _EVERY_STATUS = range(300, 600)
 _PORTS = {"https": 443, "http": 80}
 
@@ -28,12 +27,12 @@ class OpensearchSend:
     """
 
     connection: Connection
-    _credential: Credential = field(init=False, repr=False)
+    _renewed: Renewed = field(init=False, repr=False)
     _http: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         """Open the connection; nothing is sent."""
-        self._credential = self.connection.credential
+        self._renewed = Renewed(self.connection.credential)
         self._http = _http(self.connection)
         finalize(self, self._http.close)
 
@@ -43,18 +42,14 @@ class OpensearchSend:
         Raises:
             SystemRefusedError: The server's certificate is not one that we trust; trying again would not help.
         """
-        answer = self._once(method, path, body)
-        if answer.status == _UNAUTHORIZED and self._credential.again:
-            self._credential = self._credential.again()
-            answer = self._once(method, path, body)
-        return answer
+        return self._renewed.sent(lambda credential: self._once(credential, method, path, body))
 
-    def _once(self, method: str, path: str, body: Any) -> Answer:
+    def _once(self, credential: Credential, method: str, path: str, body: Any) -> Answer:
         from opensearchpy.exceptions import TransportError
 
         kind = "application/x-ndjson" if isinstance(body, str) else "application/json"
         # lower case, as the client writes its own: the server refuses two headers of one name
-        headers = {"content-type": kind, **authorization(self._credential)}
+        headers = {"content-type": kind, **authorization(credential)}
         text = body.text if isinstance(body, Raw) else body if isinstance(body, str) else json.dumps(body)
         data = None if body is None else text.encode()
         try:

@@ -179,14 +179,8 @@ class AppTransport:
         return {name: {key: text_of(value) for key, value in body.items()} for name, body in found}
 
     def _rendered(self, deployment: Deployment) -> dict[str, str]:
-        from jinja2 import Environment, FileSystemLoader, StrictUndefined
+        from keytrip.export.render import render_text
 
-        environment = Environment(
-            loader=FileSystemLoader(self._manifest.folder),
-            undefined=StrictUndefined,
-            autoescape=False,  # noqa: S701 - our own names and numbers
-            keep_trailing_newline=True,
-        )
         context = {
             "app": self._app,
             "options": self._options,
@@ -196,7 +190,8 @@ class AppTransport:
             "searches": sorted(name for kind, name in self._items if kind == "saved_search"),
             "lookups": sorted(self._lookups),
         }
-        return {t.path: environment.get_template(t.template).render(context) for t in self._manifest.templates}
+        folder = self._manifest.folder
+        return {one.path: render_text(folder, one.template, context) for one in self._manifest.templates}
 
     def wipe(self) -> None:
         """Remove the package and the state."""
