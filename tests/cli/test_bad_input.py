@@ -19,8 +19,6 @@ import pytest
 import zstandard
 from cli.conftest import RECORD
 
-from keytrip.cli.reading import sweep
-
 if TYPE_CHECKING:
     from cli.conftest import Done, Place
 
@@ -423,16 +421,6 @@ def test_an_interrupt_ends_quietly_and_leaves_nothing(place: Place, seen: bytes)
     assert err == b"keytrip: interrupted\n"
     assert (place.folder / "records.parquet").read_bytes() == b"old"
     assert place.left() == {name, "records.parquet"}
-
-
-def test_work_folders_that_an_interrupt_leaves_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those of this process go, another one's stay."""
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    for owner in (os.getpid(), 1):
-        (tmp_path / f"keytrip-{owner}-x" / "deep").mkdir(parents=True)
-    sweep()
-
-    assert [path.name for path in tmp_path.iterdir()] == ["keytrip-1-x"]
 
 
 def _wait_for(ready: Callable[[], bool]) -> None:

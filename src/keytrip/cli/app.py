@@ -125,7 +125,7 @@ def _usage(error: Any) -> int:
 
 
 def _interrupted() -> int:
-    from keytrip.cli.reading import sweep
+    from keytrip.sources.work import sweep
 
     sweep()
     return _fail("interrupted", _INTERRUPTED, verbose=False)

@@ -182,12 +182,11 @@ def _store(folder: Path | None) -> Any:
 
 @contextmanager
 def _database() -> Iterator[Any]:
-    import tempfile
-
     from keytrip.hunt.engine import connect
+    from keytrip.sources.work import work_folder
 
-    with tempfile.TemporaryDirectory(prefix="keytrip-") as folder:
-        con = connect(None, opt.DEFAULT_MEMORY, Path(folder))
+    with work_folder() as folder:
+        con = connect(None, opt.DEFAULT_MEMORY, folder)
         try:
             yield con
         finally:

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +18,7 @@ from keytrip.sources.files import InputFile, input_files
 from keytrip.sources.read import Report, write_rejects
 from keytrip.sources.recognise import recognise
 from keytrip.sources.streams import spool
+from keytrip.sources.work import uninterrupted, work_folder
 
 
 @dataclass(frozen=True)
@@ -46,8 +44,7 @@ def inputs(
         out: The command's own result, which is no log even if it lies among them.
     """
     _load_duckdb()
-    with tempfile.TemporaryDirectory(prefix=_work_prefix(), ignore_cleanup_errors=True) as name:
-        folder = Path(name)
+    with work_folder() as folder:
         files = _files(paths, out, quiet=quiet)
         if "-" in paths:
             if sys.stdin is None:
@@ -61,25 +58,8 @@ def inputs(
 
 def _load_duckdb() -> None:
     """Import DuckDB with the interrupt held back: it aborts the process if one comes while its types are made."""
-    import signal
-
-    if not hasattr(signal, "pthread_sigmask"):  # Windows
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
+    with uninterrupted():
         import duckdb  # noqa: F401 - only loaded
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _work_prefix() -> str:
-    return f"keytrip-{os.getpid()}-"
-
-
-def sweep() -> None:
-    """Remove this process's work folders: an interrupt may come just when one is made or removed."""
-    for folder in Path(tempfile.gettempdir()).glob(f"{_work_prefix()}*"):
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _files(paths: Sequence[str], out: Path | None, *, quiet: bool) -> list[InputFile]:

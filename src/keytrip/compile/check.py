@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,6 +18,7 @@ from keytrip.rules.load import Document, alerting, layered, read_nodes, with_bas
 from keytrip.rules.marks import marks_of
 from keytrip.rules.packs import PACK_FILE, Variables, read_packs
 from keytrip.rules.shape import check_shape
+from keytrip.sources.work import work_folder
 
 __all__ = ["Problem", "check_content", "in_order", "read_subjects"]
 
@@ -138,8 +138,8 @@ def _sound(packs: tuple[Path, ...], broken: frozenset[Path]) -> Iterator[tuple[P
     elif any(path.is_relative_to(content_root()) for path in broken):
         yield None
     else:
-        with tempfile.TemporaryDirectory(prefix="keytrip-") as folder:
-            yield tuple(_copy(pack, broken, Path(folder) / str(n)) for n, pack in enumerate(packs))
+        with work_folder() as folder:
+            yield tuple(_copy(pack, broken, folder / str(n)) for n, pack in enumerate(packs))
 
 
 def _copy(pack: Path, broken: frozenset[Path], folder: Path) -> Path:

@@ -7,7 +7,6 @@ import os
 import shlex
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -130,15 +129,16 @@ def _facts(out: Path) -> tuple[Facts, int]:
     from keytrip.sources.convert import Workshop
     from keytrip.sources.files import input_files
     from keytrip.sources.secrets import hmac_key
+    from keytrip.sources.work import work_folder
 
     store = Store(out / "store")
     snapshot = active_snapshot(store)
     window = {name: date.fromisoformat(snapshot.manifest["window"][name]) for name in ("start", "end")}
-    with tempfile.TemporaryDirectory(prefix="keytrip-") as folder:
-        con = connect(None, "500MB", Path(folder))
+    with work_folder() as folder:
+        con = connect(None, "500MB", folder)
         try:
             files = input_files([str(out / "logs")])
-            read_records(con, files, source_named(_SOURCE), Workshop(Path(folder)), lambda: hmac_key(store.hmac_key))
+            read_records(con, files, source_named(_SOURCE), Workshop(folder), lambda: hmac_key(store.hmac_key))
             facts = gather(con, folder_of(store, snapshot.number), Period(**window, day=LAST_DAY))
         finally:
             con.close()

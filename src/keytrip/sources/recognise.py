@@ -7,10 +7,8 @@ import glob
 import io
 import json
 import re
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 from keytrip.errors import DataError, Place, UsageError
@@ -20,6 +18,7 @@ from keytrip.sources.convert import is_array
 from keytrip.sources.files import InputFile
 from keytrip.sources.lines import MAX_LINE, parse
 from keytrip.sources.streams import start_of, unpack
+from keytrip.sources.work import work_folder
 
 _FILES = 5
 _RECORDS = 20
@@ -114,8 +113,8 @@ def _array_sample(start: bytes) -> Iterator[Mapping[str, Any]]:
 def _parquet_sample(file: InputFile) -> Iterator[Mapping[str, Any]]:
     import duckdb
 
-    with tempfile.TemporaryDirectory() as folder, duckdb.connect() as con:
-        path = unpack(file, Path(folder)).path
+    with work_folder() as folder, duckdb.connect() as con:
+        path = unpack(file, folder).path
         try:
             cursor = con.execute("select * from read_parquet(?) limit 20", [glob.escape(str(path))])
             names = [d[0] for d in cursor.description or ()]

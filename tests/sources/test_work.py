@@ -1,0 +1,78 @@
+"""Work folders go when their command does, whenever an interrupt comes."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from keytrip.sources.work import sweep, uninterrupted, work_folder
+
+
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty TMPDIR that tempfile has not tried yet."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    return tmp_path
+
+
+def test_a_work_folder_goes_with_its_block(temporary: Path) -> None:
+    """It lies under TMPDIR, and is gone with what it holds when the block ends, by an error too."""
+
+    def fail() -> None:
+        with work_folder() as folder:
+            (folder / "file").write_text("x")
+            assert list(temporary.iterdir()) == [folder]
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system cannot hold a signal back")
+def test_an_interrupt_while_the_place_is_tried_leaves_nothing(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupt just after tempfile has made its trial file comes when that file is gone again."""
+    opened = os.open
+
+    def interrupted(*arguments: object, **options: object) -> int:
+        handle = opened(*arguments, **options)  # type: ignore[arg-type]
+        monkeypatch.setattr(os, "open", opened)
+        os.kill(os.getpid(), signal.SIGINT)
+        return handle
+
+    monkeypatch.setattr(os, "open", interrupted)
+    with pytest.raises(KeyboardInterrupt), work_folder():
+        pytest.fail("the interrupt did not come")  # pragma: no cover - only seen if the claim does not hold
+
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system cannot hold a signal back")
+def test_an_interrupt_waits_for_the_block() -> None:
+    """What has to be whole is; the interrupt comes behind it."""
+    done = []
+
+    def whole() -> None:
+        with uninterrupted():
+            os.kill(os.getpid(), signal.SIGINT)
+            done.append(True)
+
+    with pytest.raises(KeyboardInterrupt):
+        whole()
+
+    assert done == [True]
+
+
+def test_work_folders_that_an_interrupt_leaves_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of this process go, another one's stay."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    for owner in (os.getpid(), 1):
+        (tmp_path / f"keytrip-{owner}-x" / "deep").mkdir(parents=True)
+    sweep()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["keytrip-1-x"]
