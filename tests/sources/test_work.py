@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,6 @@ def test_a_work_folder_goes_with_its_block(temporary: Path) -> None:
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system cannot hold a signal back")
 def test_an_interrupt_while_the_place_is_tried_leaves_nothing(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An interrupt just after tempfile has made its trial file comes when that file is gone again."""
     opened = os.open
@@ -42,7 +42,7 @@ def test_an_interrupt_while_the_place_is_tried_leaves_nothing(temporary: Path, m
     def interrupted(*arguments: object, **options: object) -> int:
         handle = opened(*arguments, **options)  # type: ignore[arg-type]
         monkeypatch.setattr(os, "open", opened)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return handle
 
     monkeypatch.setattr(os, "open", interrupted)
@@ -52,20 +52,45 @@ def test_an_interrupt_while_the_place_is_tried_leaves_nothing(temporary: Path, m
     assert list(temporary.iterdir()) == []
 
 
-@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="the system cannot hold a signal back")
 def test_an_interrupt_waits_for_the_block() -> None:
     """What has to be whole is; the interrupt comes behind it."""
     done = []
 
     def whole() -> None:
         with uninterrupted():
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             done.append(True)
 
     with pytest.raises(KeyboardInterrupt):
         whole()
 
     assert done == [True]
+
+
+def test_an_ignored_interrupt_stays_ignored() -> None:
+    """What a shell set for a command in the background is left as it is."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with uninterrupted():
+            signal.raise_signal(signal.SIGINT)
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_another_thread_is_not_asked() -> None:
+    """Only the main thread may change handlers, and only it is interrupted: elsewhere the block just runs."""
+    done = []
+
+    def whole() -> None:
+        with uninterrupted():
+            done.append(threading.current_thread().name)
+
+    thread = threading.Thread(target=whole, name="other")
+    thread.start()
+    thread.join()
+
+    assert done == ["other"]
 
 
 def test_work_folders_that_an_interrupt_leaves_are_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

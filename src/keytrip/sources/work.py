@@ -6,9 +6,11 @@ import os
 import shutil
 import signal
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 
 
 @contextmanager
@@ -33,15 +35,22 @@ def sweep() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Hold an interrupt back until the block ends (on Windows it comes at once)."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
+    """Hold an interrupt back until the block ends.
+
+    The handler is changed, not the mask of signals: a signal that one thread masks goes to another one.
+    """
+    before = signal.getsignal(signal.SIGINT)
+    if not callable(before) or threading.current_thread() is not threading.main_thread():
+        yield  # interrupts are ignored, or come to another thread
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    came: list[FrameType | None] = []
+    signal.signal(signal.SIGINT, lambda _, frame: came.append(frame))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+        if came:
+            before(signal.SIGINT, came[-1])
 
 
 def _prefix() -> str:
