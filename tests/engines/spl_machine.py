@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 
 Row: TypeAlias = dict[str, Any]
 Parsed: TypeAlias = Any
+Meaning: TypeAlias = Callable[[Row], Any]
 _TOKEN = re.compile(
     r"""\s*(?:(?P<text>"(?:\\.|[^"\\])*")|'(?P<quoted>[^']+)'|(?P<number>\d+(?:\.\d+)?)|(?P<name>[A-Za-z_]\w*)"""
     r"""|(?P<sign>!=|<=|>=|[-+*/%.<>=(),]))"""
@@ -192,33 +193,57 @@ def _call(name: str, tokens: list[tuple[str, str]]) -> tuple[Parsed, list[tuple[
     return ("call", name, arguments), tokens[1:]
 
 
-def value(tree: Parsed, row: Mapping[str, Any]) -> Any:
-    """Return the value of a tree over a row; null is None."""
+def meaning(tree: Parsed) -> Meaning:
+    """Return what gives a tree's value over a row; null is None."""
     match tree:
         case ("value", constant):
-            return constant
+            return lambda _: constant
         case ("field", name):
-            return row.get(name)
+            return lambda row: row.get(name)
         case ("not", inner):
-            found = value(inner, row)
-            assert isinstance(found, bool), f"NOT over {found!r}: undocumented"
-            return not found
+            return _denied(meaning(inner))
         case ("binary", "AND" | "OR" as sign, left, right):
-            return _both(sign, value(left, row), value(right, row))
+            return _joined(_both, sign == "OR", meaning(left), meaning(right))
         case ("binary", sign, left, right):
-            return _operate(sign, value(left, row), value(right, row))
+            return _joined(_operate, sign, meaning(left), meaning(right))
         case ("call", "if", [test, then, otherwise]):
-            found = value(test, row)
-            assert not isinstance(found, Unknown), "if() over what is not settled"
-            return value(then if found is True else otherwise, row)
+            return _chosen(meaning(test), meaning(then), meaning(otherwise))
         case ("call", name, arguments):
-            given = [value(argument, row) for argument in arguments]
-            return UNKNOWN if UNKNOWN in given else _FUNCTIONS[name](*given)
+            return _called(_FUNCTIONS[name], [meaning(argument) for argument in arguments])
     raise AssertionError(tree)
 
 
-def _both(sign: str, left: Any, right: Any) -> Any:
-    deciding = sign == "OR"
+def _denied(inner: Meaning) -> Meaning:
+    def denied(row: Row) -> bool:
+        found = inner(row)
+        assert isinstance(found, bool), f"NOT over {found!r}: undocumented"
+        return not found
+
+    return denied
+
+
+def _joined(join: Callable[[Any, Any, Any], Any], by: Any, left: Meaning, right: Meaning) -> Meaning:
+    return lambda row: join(by, left(row), right(row))
+
+
+def _chosen(test: Meaning, then: Meaning, otherwise: Meaning) -> Meaning:
+    def chosen(row: Row) -> Any:
+        found = test(row)
+        assert not isinstance(found, Unknown), "if() over what is not settled"
+        return then(row) if found is True else otherwise(row)
+
+    return chosen
+
+
+def _called(function: Callable[..., Any], arguments: Sequence[Meaning]) -> Meaning:
+    def called(row: Row) -> Any:
+        given = [argument(row) for argument in arguments]
+        return UNKNOWN if UNKNOWN in given else function(*given)
+
+    return called
+
+
+def _both(deciding: Any, left: Any, right: Any) -> Any:
     if left is deciding or right is deciding:
         return deciding
     if isinstance(left, Unknown) or isinstance(right, Unknown):
@@ -313,10 +338,10 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
 
 
 def _where(rows: list[Row], text: str, _: object) -> list[Row]:
-    tree = parse(text)
+    met_by = meaning(parse(text))
     kept = []
     for row in rows:
-        found = value(tree, row)
+        found = met_by(row)
         assert not isinstance(found, Unknown), f"where {text} over {row} is not settled"
         kept += [row] if found is True else []
     return kept
@@ -325,9 +350,10 @@ def _where(rows: list[Row], text: str, _: object) -> list[Row]:
 def _eval(rows: list[Row], text: str, _: object) -> list[Row]:
     for assignment in _split(text, ","):
         name, _, expression = assignment.partition("=")
-        tree = parse(expression)
+        tree, name = parse(expression), name.strip()
+        given = meaning(tree)
         for row in rows:
-            found = row[name.strip()] = value(tree, row)
+            found = row[name] = given(row)
             rounded = tree[0] == "binary" and isinstance(found, float) and not found.is_integer()
             assert not rounded, f"{assignment} would be rounded"
     return rows
