@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from datetime import date
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import duckdb
 import pytest
 from baselines.days import Record, day_of, record
+from forked import start
 from judge.compare import table_differences
 from judge.harness import JOBS, Building, built, tables_of, write
 from judge.records import read_files
@@ -24,7 +24,6 @@ from keytrip.baselines.store import Store
 KILLS = 50
 DAYS = 20
 LAST = date(2026, 4, DAYS)
-PROGRAM = [sys.executable, "-m", "keytrip", "baseline"]
 
 
 def logs_of(turn: int) -> list[list[Record]]:
@@ -36,17 +35,23 @@ def logs_of(turn: int) -> list[list[Record]]:
     return days
 
 
-def start(folder: Path, turn: int) -> subprocess.Popen[bytes]:
+def started(folder: Path, turn: int) -> BaseProcess:
     """Write the logs of a turn, and start a build over them; return once it works on the store."""
     for number, rows in enumerate(logs_of(turn)):
         write(folder / "logs" / f"{number:02}.ndjson", rows)
     holder = folder / "store" / "holder"
     holder.unlink(missing_ok=True)
-    options = ("--source", "canonical", "--store", str(folder / "store"), "--end", str(LAST), "--quiet")
-    process = subprocess.Popen([*PROGRAM, "build", str(folder / "logs"), *options], stdout=subprocess.DEVNULL)
-    while process.poll() is None and not holder.exists():
+    command = ["baseline", "build", "logs", "--source", "canonical", "--store", "store", "--end", str(LAST), "--quiet"]
+    process = start(command, folder, {"TMPDIR": str(folder)}, folder / "out", folder / "err")
+    while process.is_alive() and not holder.exists():
         time.sleep(0.002)
     return process
+
+
+def ended(process: BaseProcess, seconds: float = 60) -> int | None:
+    """Wait for a process; return its exit code, or None if it has not ended in time."""
+    process.join(seconds)
+    return process.exitcode
 
 
 def whole(store: Store) -> None:
@@ -72,21 +77,19 @@ def healed(folder: Path, turn: int) -> list[str]:
 def test_killed_at_any_instant(tmp_path: Path) -> None:
     """Fifty kills at random instants: the active snapshot is whole after each, and the next build heals all."""
     chance, store = random.Random(20261124), Store(tmp_path / "store")  # noqa: S311 - no secret
-    assert start(tmp_path, 0).wait() == 0
-    process, began = start(tmp_path, 1), time.monotonic()
-    assert process.wait() == 0
+    assert ended(started(tmp_path, 0)) == 0
+    process, began = started(tmp_path, 1), time.monotonic()
+    assert ended(process) == 0
     usual, killed = time.monotonic() - began, 0
     for turn in range(2, KILLS + 2):
-        process = start(tmp_path, turn)
-        try:
-            process.wait(chance.uniform(0, 1.1) * usual)
-        except subprocess.TimeoutExpired:
+        process = started(tmp_path, turn)
+        if ended(process, chance.uniform(0, 1.1) * usual) is None:
             process.kill()
-            killed += process.wait() != 0
+            killed += ended(process) != 0
         whole(store)
         assert turn % 10 or healed(tmp_path, turn) == []
     assert killed > KILLS // 2
     assert healed(tmp_path, KILLS + 1) == []
-    command = [*PROGRAM, "list", "--store", str(store.root), "--format", "json"]
-    listed = subprocess.run(command, check=True, capture_output=True, text=True)
-    assert sum(json.loads(line)["active"] for line in listed.stdout.splitlines()) == 1
+    command = ["baseline", "list", "--store", "store", "--format", "json"]
+    assert ended(start(command, tmp_path, {}, tmp_path / "out", tmp_path / "err")) == 0
+    assert sum(json.loads(line)["active"] for line in (tmp_path / "out").read_text().splitlines()) == 1
