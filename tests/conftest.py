@@ -21,7 +21,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing them")
 
 
-# Comparisons with another implementation, and tests that run one command many times: what they run, other tests run too.
+# Comparisons with another implementation, and tests that run one command many times: other tests run the same code.
 # Traced, they take up to twice as long.
 UNTRACED = (
     "engines/equality/",
