@@ -15,6 +15,7 @@ from keytrip.compile.compiled import collection_of
 from keytrip.compile.formats import Written, schedule_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.monitors import monitor_rule
+from keytrip.compile.required import required_fields
 from keytrip.compile.savedsearches import search_name, search_settings
 from keytrip.compile.security_analytics import security_analytics
 from keytrip.compile.stock import is_foreign
@@ -32,12 +33,17 @@ def _read(write: Callable[[Written], str]) -> Settings:
     return lambda written: dict(json.loads(write(written)))
 
 
+def _of_kibana(kind: str, language: str) -> Settings:
+    read = _read(detection_rule(kind, language))
+    return lambda written: {**read(written), "required_fields": required_fields(written.query, written.table)}
+
+
 # Target -> the settings of a rule in the SIEM's own words.
 SETTINGS: dict[str, Settings] = {
     "splunk": lambda written: {"name": search_name(written), **search_settings(written)},
-    "esql": _read(detection_rule("esql", "esql")),
-    "eql": _read(detection_rule("eql", "eql")),
-    "lucene": _read(detection_rule("query", "lucene")),
+    "esql": _of_kibana("esql", "esql"),
+    "eql": _of_kibana("eql", "eql"),
+    "lucene": _of_kibana("query", "lucene"),
     "opensearch": _read(monitor_rule),
 }
 

@@ -158,7 +158,7 @@ def _made(manifest: Manifest, template: ItemTemplate, contexts: Sequence[Mapping
         if template.when and not holds(environment, template.when, context, place):
             continue
         name = render_name(environment, template.name, context, place)
-        body = render_item(environment, template.template, context)
+        body = render_item(environment, template.template, {**context, "name": name})
         yield Item(template.kind, name, body, context.get("rule", {}).get("id", ""))
 
 

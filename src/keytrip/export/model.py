@@ -26,6 +26,7 @@ class Kind:
         kept: Fields that are the user's own after the item was made: never compared, never overwritten.
         normal: Brings a body, ours or the server's, into one form: defaults, order, whitespace, 1 for true.
         version: The field that holds the version, or None; a changed item gets the live one's plus one.
+        title: The field with what people call an item, where its name is an id; or None.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     kept: frozenset[str] = frozenset()
     normal: Callable[[Body], Body] = dict
     version: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True)
