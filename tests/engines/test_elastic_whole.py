@@ -76,6 +76,9 @@ def test_commands(
     assert run(place, "plan", *with_store) == 0
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {one["action"] for one in shown} == {"unchanged"}
+    assert all(one["server"].startswith("Elasticsearch 8.19.") for one in shown)
+    assert run(place, "plan", "--store", str(place.store)) == 0
+    assert "compiled for Elasticsearch 8.19." in capsys.readouterr().out
     name = next(iter(rules))
     place.kibana.change(name, name="Somebody's", enabled=True, interval="1h")
     assert run(place, "drift", *with_store) == 1

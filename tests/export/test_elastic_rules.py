@@ -115,6 +115,7 @@ def shipped(**options: str) -> list[Item]:
     context = {
         "options": {**manifest.options, **options},
         "index_templates": {table: {} for table in vocabulary().tables},
+        "server": [8, 19],
     }
     found = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], (), lists)
     return [one for one in found if one.kind == RULE]

@@ -10,6 +10,7 @@ from typing import Any
 
 from keytrip.cli.output import Format, harmless, json_line, show, write
 from keytrip.export.drift import Drift
+from keytrip.export.model import Server
 from keytrip.export.plan import FieldChange, ItemChange, Plan, TableChange
 from keytrip.export.rows import RowCounts
 
@@ -22,7 +23,8 @@ _LONGEST, _MOST = 200, 60
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     """Return a row for each item and table, also those that do not change."""
-    return [*map(_table_row, plan.tables), *map(_item_row, plan.items), *_refused_rows(plan)]
+    server = {"server": plan.server.name} if plan.server else {}
+    return [row | server for row in (*map(_table_row, plan.tables), *map(_item_row, plan.items), *_refused_rows(plan))]
 
 
 def _item_row(change: ItemChange) -> dict[str, Any]:
@@ -69,6 +71,7 @@ def _plan_lines(plan: Plan) -> Iterator[Line]:
         renamed = f" (was {change.renamed_from})" if change.renamed_from else ""
         yield style, f"{sign} {change.kind} {_called(change)}{renamed}"
         yield from _field_lines(change.fields)
+    yield from _server_lines(plan.server)
     for rule, reason in sorted(plan.refused.items()):
         yield "yellow", f"! rule {rule} is left out: {reason}"
 
@@ -76,6 +79,13 @@ def _plan_lines(plan: Plan) -> Iterator[Line]:
 def _called(one: ItemChange | Drift) -> str:
     """Return a name as it is shown: with what people call it, where it is an id."""
     return f"{one.name} {json_line(one.title)}" if one.title else one.name
+
+
+def _server_lines(server: Server | None) -> Iterator[Line]:
+    if server is not None:
+        yield "dim", f"compiled for {server.name}"
+        if server.no_tables:
+            yield "yellow", f"! tables are left out: {server.no_tables}"
 
 
 def _rows_text(change: TableChange) -> str:

@@ -20,12 +20,13 @@ from keytrip.compile.savedsearches import search_name, search_settings
 from keytrip.compile.security_analytics import security_analytics
 from keytrip.compile.stock import is_foreign
 from keytrip.compile.targets import backend_of, reason_of
-from keytrip.errors import ContentError, KeytripError
+from keytrip.errors import ContentError, KeytripError, UsageError
 
 if TYPE_CHECKING:
     from keytrip.rules.load import Document
 
 _FORMAT = "scheduled"
+_VERSIONED = "target_version"
 Settings = Callable[[Written], dict[str, Any]]
 
 
@@ -65,19 +66,36 @@ class Scheduled:
 
 
 def scheduled_for(
-    targets: Sequence[str], chosen: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...] = ()
+    targets: Sequence[str],
+    chosen: Sequence[Document],
+    documents: Sequence[Document],
+    packs: tuple[Path, ...] = (),
+    version: str = "",
 ) -> list[Scheduled]:
     """Return each chosen rule for the first of the targets that can say it, in order.
+
+    Args:
+        targets: Their names.
+        chosen: Rules.
+        documents: All rules and bases.
+        packs: User packs.
+        version: Of the server, for the targets that write one text for one version and another for others.
 
     Raises:
         UsageError: There is no such target.
     """
-    backends = {target: _backend(target, packs) for target in targets}
+    backends = {target: _backend(target, packs, version) for target in targets}
     return [_first(document, documents, backends) for document in chosen]
 
 
-def _backend(target: str, packs: tuple[Path, ...]) -> Any:
+def _backend(target: str, packs: tuple[Path, ...], version: str) -> Any:
+    """Return a target's backend, or why there is none for the version."""
     backend = backend_of(target)
+    if version and _VERSIONED in backend.options:
+        try:
+            backend = backend_of(target, {_VERSIONED: version})
+        except UsageError as error:
+            return error
     backend.packs = packs
     return backend
 
@@ -96,6 +114,8 @@ def _first(document: Document, documents: Sequence[Document], backends: Mapping[
 def _facts(target: str, backend: Any, document: Document, documents: Sequence[Document]) -> tuple[dict[str, Any], str]:
     from sigma.exceptions import SigmaError
 
+    if isinstance(backend, UsageError):
+        return {}, backend.message.removeprefix(f"{target}: ")
     try:
         return _of(target, _written(backend, document, documents), document), ""
     except (SigmaError, KeytripError) as error:

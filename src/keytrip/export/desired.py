@@ -13,7 +13,7 @@ from keytrip.baselines.store import Store
 from keytrip.errors import ContentError, Place
 from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import SHARING, ItemTemplate, Manifest
-from keytrip.export.model import Item, Table
+from keytrip.export.model import Item, Server, Table
 from keytrip.export.tables import snapshot_tables
 from keytrip.rules.load import alerting, load_rules
 from keytrip.rules.selection import Selection, choose
@@ -33,6 +33,7 @@ class Request:
         options: The destination's settings, defaults among them.
         cache: Where compiled texts are kept, or None.
         indicators: What a destination that shares indicators should tell; others make IOC lists of them.
+        server: What is there, where rules and tables depend on it.
     """
 
     store: Store
@@ -42,6 +43,7 @@ class Request:
     options: Mapping[str, str] = field(default_factory=dict)
     cache: Path | None = None
     indicators: tuple[Indicator, ...] = ()
+    server: Server | None = None
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,14 @@ class Desired:
         items, tables: It, in order.
         refused: Rule -> why no target of the destination can say it.
         snapshot: Number of the snapshot that the tables come from.
+        server: What it was made for, where that matters.
     """
 
     items: tuple[Item, ...]
     tables: tuple[Table, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     snapshot: int | None = None
+    server: Server | None = None
 
 
 def desired_for(manifest: Manifest, request: Request) -> Desired:
@@ -78,12 +82,16 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
 
         kept = tables if manifest.tables else []
         return Desired(file_items(manifest, request, base, kept), tuple(kept), {}, snapshot.number)
+    server = request.server
+    if server is not None and server.no_tables:
+        tables = []
     there = {table.name for table in tables}
-    rules = [_with_tables(rule, there) for rule in _scheduled(manifest, request)]
-    context = {**base, "options": dict(request.options), "index_templates": _index_templates()}
+    rules = [_with_tables(rule, there, server) for rule in _scheduled(manifest, request)]
+    version = [int(part) for part in server.version.split(".")[:2]] if server else []
+    context = {**base, "options": dict(request.options), "index_templates": _index_templates(), "server": version}
     items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables, _lists(request))
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
-    return Desired(tuple(items), tuple(tables), refused, snapshot.number)
+    return Desired(tuple(items), tuple(tables), refused, snapshot.number, server)
 
 
 def _lists(request: Request) -> list[dict[str, Any]]:
@@ -106,13 +114,16 @@ def _scheduled(manifest: Manifest, request: Request) -> list[Scheduled]:
 
     documents = load_rules(request.packs, request.variables)
     chosen = choose(alerting(documents), request.selection)
-    return scheduled_for(manifest.targets, chosen, documents, request.packs) if manifest.targets else []
+    version = request.server.version if request.server else ""
+    return scheduled_for(manifest.targets, chosen, documents, request.packs, version) if manifest.targets else []
 
 
-def _with_tables(rule: Scheduled, there: set[str]) -> Scheduled:
-    """Refuse a rule that asks a table which the snapshot has not: its query would fail."""
+def _with_tables(rule: Scheduled, there: set[str], server: Server | None) -> Scheduled:
+    """Refuse a rule that asks a table which the snapshot has not, or the server does not find: its query would fail."""
     from keytrip.export.layout import lookup_name
 
+    if server is not None and server.no_lookups and rule.facts.get("tables"):
+        return replace(rule, facts={}, reason=server.no_lookups)
     lacking = [name for name in rule.facts.get("tables", ()) if lookup_name(name) not in there]
     if not lacking:
         return rule

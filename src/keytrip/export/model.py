@@ -38,6 +38,23 @@ class Kind:
 
 
 @dataclass(frozen=True)
+class Server:
+    """The server of a destination whose rules and tables depend on its version.
+
+    Attributes:
+        name: Product and version, as people say them.
+        version: What rules are compiled for.
+        no_tables: Why it holds no tables, or an empty string.
+        no_lookups: Why its queries cannot ask a table by the name that we give it, or an empty string.
+    """
+
+    name: str
+    version: str
+    no_tables: str = ""
+    no_lookups: str = ""
+
+
+@dataclass(frozen=True)
 class Item:
     """An item as it should be.
 

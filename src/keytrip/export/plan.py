@@ -21,6 +21,7 @@ from keytrip.export.model import (
     Live,
     LiveItem,
     RowChange,
+    Server,
     Table,
 )
 from keytrip.export.rows import RowCounts
@@ -95,6 +96,7 @@ class Plan:
         snapshot: Number of the snapshot that the tables come from.
         world: Fingerprint of what the destination holds, as far as the plan rests on it.
         wanted: Fingerprint of what it should hold.
+        server: What it was made for, where that matters.
     """
 
     items: tuple[ItemChange, ...]
@@ -103,6 +105,7 @@ class Plan:
     snapshot: int | None
     world: str
     wanted: str
+    server: Server | None = None
 
     @property
     def changes(self) -> tuple[ItemChange | TableChange, ...]:
@@ -144,7 +147,8 @@ def plan_for(desired: Desired, live: Live, kinds: Mapping[str, Kind], differ: Di
     _refuse_foreign(desired, live)
     items = tuple(_items(desired, live, kinds, prune=prune))
     tables = tuple(_tables(desired, live, differ, prune=prune))
-    return Plan(items, tables, desired.refused, desired.snapshot, world_of(desired, live, kinds), wanted_of(desired))
+    world, wanted = world_of(desired, live, kinds), wanted_of(desired)
+    return Plan(items, tables, desired.refused, desired.snapshot, world, wanted, desired.server)
 
 
 def _refuse_unknown(desired: Desired, kinds: Mapping[str, Kind]) -> None:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from keytrip.export.connection import Connection
     from keytrip.export.elastic.transport import Elastic
     from keytrip.export.manifest import Manifest
+    from keytrip.export.model import Server
     from keytrip.export.transports import Finding
 
 
@@ -33,6 +34,18 @@ def open_transport(connection: Connection, manifest: Manifest, sleep: Sleep = ti
     return Elastic(indices, persistent(kibana_send(connection), sleep) if rules else None)
 
 
+def server_of(connection: Connection, sleep: Sleep = time.sleep) -> Server:
+    """Return the server that is there.
+
+    Raises:
+        SystemRefusedError: It refuses, or cannot be reached.
+    """
+    from keytrip.export.elastic.client import ElasticSend
+    from keytrip.export.elastic.versions import server_at
+
+    return server_at(persistent(ElasticSend(connection), sleep))
+
+
 def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
     """Yield what is to be said of the cluster and of Kibana."""
     from keytrip.export.elastic.doctor import examine
@@ -40,4 +53,4 @@ def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
     yield from examine(connection, manifest)
 
 
-__all__ = ["diagnose", "open_transport"]
+__all__ = ["diagnose", "open_transport", "server_of"]
