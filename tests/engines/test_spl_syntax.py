@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from compile.test_spl_meaning import mixtures
+from compile.test_spl_statistics import searches
 from engines.invented import BASES, INNER, correlations, plain_rules, sliding
 from engines.spl_parser.spl_parser import SplCheck
 
@@ -27,6 +28,13 @@ def test_invented(spl_check: SplCheck) -> None:
     found = compile_to("splunk", rules, [*BASES, INNER, *rules])
     assert not [one.reason for one in found if one.reason]
     assert not {name: errors for name, errors in spl_check({one.rule: one.text for one in found}).items() if errors}
+
+
+def test_baselines(spl_check: SplCheck) -> None:
+    """So do the searches by which Splunk keeps tables of statistics."""
+    texts = {name: one.body["search"] for name, one in searches().items() if "search" in one.body}
+    assert len(texts) == 10
+    assert not {name: errors for name, errors in spl_check(texts).items() if errors}
 
 
 def test_data_model(spl_check: SplCheck) -> None:

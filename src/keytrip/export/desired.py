@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from keytrip import __version__
+from keytrip.baselines.jobs import load_jobs
+from keytrip.baselines.kinds import DailyStatistic
 from keytrip.baselines.snapshots import active_snapshot
 from keytrip.baselines.store import Store
 from keytrip.errors import ContentError, Place
@@ -15,6 +17,7 @@ from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import SHARING, ItemTemplate, Manifest
 from keytrip.export.model import Item, Server, Table
 from keytrip.export.tables import snapshot_tables
+from keytrip.records.vocabulary import usage
 from keytrip.rules.load import alerting, load_rules
 from keytrip.rules.selection import Selection, choose
 
@@ -89,7 +92,8 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     rules = [_with_tables(rule, there, server) for rule in _scheduled(manifest, request)]
     version = [int(part) for part in server.version.split(".")[:2]] if server else []
     context = {**base, "options": dict(request.options), "index_templates": _index_templates(), "server": version}
-    items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables, _lists(request))
+    rule_facts = [rule.facts for rule in rules if rule.facts]
+    items = items_of(manifest, context, rule_facts, table_facts(tables, request.packs), _lists(request))
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
     return Desired(tuple(items), tuple(tables), refused, snapshot.number, server)
 
@@ -134,7 +138,7 @@ def items_of(
     manifest: Manifest,
     context: Mapping[str, Any],
     rules: Sequence[Mapping[str, Any]],
-    tables: Sequence[Table],
+    tables: Sequence[Mapping[str, Any]],
     lists: Sequence[Mapping[str, Any]] = (),
 ) -> list[Item]:
     """Return the items that a manifest makes.
@@ -143,7 +147,7 @@ def items_of(
         manifest: The destination's.
         context: What every template may speak of.
         rules: Facts of each rule (`keytrip.compile.scheduled`).
-        tables: Baseline tables.
+        tables: Facts of each baseline table.
         lists: Facts of each IOC list.
 
     Raises:
@@ -151,9 +155,9 @@ def items_of(
     """
     contexts = {
         "rule": [{**context, "rule": rule} for rule in rules],
-        "table": [{**context, "table": _facts(table)} for table in tables],
+        "table": [{**context, "table": table} for table in tables],
         "ioc_list": [{**context, "ioc_list": one} for one in lists],
-        "once": [{**context, "rules": list(rules), "tables": [_facts(table) for table in tables]}],
+        "once": [{**context, "rules": list(rules), "tables": list(tables)}],
     }
     found = [item for template in manifest.items for item in _made(manifest, template, contexts[template.each])]
     _refuse_twins(manifest, found)
@@ -173,15 +177,34 @@ def _made(manifest: Manifest, template: ItemTemplate, contexts: Sequence[Mapping
         yield Item(template.kind, name, body, context.get("rule", {}).get("id", ""))
 
 
-def _facts(table: Table) -> dict[str, Any]:
-    """Return what templates may speak of; `name` is the job's, `lookup` the one that queries use."""
-    return {
-        "name": table.name.removeprefix("keytrip_"),
-        "lookup": table.name,
-        "key": list(table.key),
-        "columns": dict(table.columns),
-        "rows": table.count,
-    }
+def table_facts(tables: Sequence[Table], packs: tuple[Path, ...] = ()) -> list[dict[str, Any]]:
+    """Return what templates may speak of, for each table; `name` is the job's, `lookup` the one that queries use."""
+    measures = _measures(packs)
+    return [
+        {
+            "name": table.name.removeprefix("keytrip_"),
+            "lookup": table.name,
+            "key": list(table.key),
+            "columns": dict(table.columns),
+            "rows": table.count,
+            "measure": measures.get(table.name),
+        }
+        for table in tables
+    ]
+
+
+def _measures(packs: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
+    """Return the measure of each table of daily statistics, by its lookup, where a SIEM holds the measured field."""
+    from keytrip.export.layout import lookup_name
+
+    found = {}
+    for name, job in load_jobs(packs).items():
+        if isinstance(job, DailyStatistic):
+            function, field = job.measured
+            of = usage().columns[field]
+            if of.shipped:
+                found[lookup_name(name)] = {"function": function, "field": field, "whole": of.type == "int"}
+    return found
 
 
 def _refuse_twins(manifest: Manifest, items: Sequence[Item]) -> None:
