@@ -13,6 +13,7 @@ from keytrip.baselines.kinds import DailyStatistic
 from keytrip.baselines.snapshots import active_snapshot
 from keytrip.baselines.store import Store
 from keytrip.errors import ContentError, Place
+from keytrip.export.indicator_tables import indicator_table, intelligence_tables
 from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import SHARING, ItemTemplate, Manifest
 from keytrip.export.model import Item, Server, Table
@@ -95,7 +96,14 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     rule_facts = [rule.facts for rule in rules if rule.facts]
     items = items_of(manifest, context, rule_facts, table_facts(tables, request.packs), _lists(request))
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
-    return Desired(tuple(items), tuple(tables), refused, snapshot.number, server)
+    return Desired(tuple(items), (*tables, *_told(manifest, request)), refused, snapshot.number, server)
+
+
+def _told(manifest: Manifest, request: Request) -> list[Table]:
+    """Return the tables of a list of indicators, where there is one."""
+    found = [indicator_table(request.indicators)] if manifest.indicator_table and request.indicators else []
+    wanted = request.options.get("threat_intel") == "true" and request.indicators
+    return [*found, *(intelligence_tables(request.indicators) if wanted else ())]
 
 
 def _lists(request: Request) -> list[dict[str, Any]]:

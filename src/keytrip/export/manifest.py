@@ -55,6 +55,7 @@ class Manifest(BaseModel):
         about: One line for people.
         transport: One of `keytrip.export.transports`.
         tables: Of a folder, the format of the tables; None for no tables there. A server takes all tables.
+        indicator_table: Whether a list of indicators is a table there, with generations, like baselines.
         targets: Compile targets of the rules: of a folder all of them, of a server the first one that can say a rule.
         templates: Texts that a folder gets.
         items: What a server gets, in this order.
@@ -68,6 +69,7 @@ class Manifest(BaseModel):
     about: str
     transport: TransportName
     tables: Literal["csv", "ndjson", "parquet"] | None = None
+    indicator_table: bool = False
     targets: tuple[str, ...] = ()
     templates: tuple[Template, ...] = ()
     items: tuple[ItemTemplate, ...] = ()
