@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from keytrip.compile.monitors import monitor_rule
 from keytrip.compile.required import required_fields
 from keytrip.compile.savedsearches import search_name, search_settings
 from keytrip.compile.security_analytics import security_analytics
+from keytrip.compile.splunk_parameters import with_macros
 from keytrip.compile.stock import is_foreign
 from keytrip.compile.targets import backend_of, reason_of
 from keytrip.errors import ContentError, KeytripError, UsageError
@@ -117,7 +118,9 @@ def _facts(target: str, backend: Any, document: Document, documents: Sequence[Do
     if isinstance(backend, UsageError):
         return {}, backend.message.removeprefix(f"{target}: ")
     try:
-        return _of(target, _written(backend, document, documents), document), ""
+        written = _written(backend, document, documents)
+        facts = _of(target, written, document)
+        return facts | (_in_splunk(written, backend, document, documents) if target == "splunk" else {}), ""
     except (SigmaError, KeytripError) as error:
         return {}, reason_of(document, error)
 
@@ -170,7 +173,19 @@ def _of(target: str, written: Written, document: Document) -> dict[str, Any]:
         "author": str(data.get("author") or ""),
         "status": str(data.get("status") or ""),
         "version": 1,
+        "parameters": [],
     }
+
+
+def _in_splunk(written: Written, backend: Any, document: Document, documents: Sequence[Document]) -> dict[str, Any]:
+    """Return the parameters that are macros, and the settings with the search that names them."""
+
+    def write(changed: Document, all_of_them: Sequence[Document]) -> str:
+        return _written(backend, changed, all_of_them).query
+
+    text, parameters = with_macros(written.query, document, documents, write)
+    settings = SETTINGS["splunk"](replace(written, query=text))
+    return {"settings": settings, "parameters": [asdict(one) for one in parameters]}
 
 
 def _analytics(written: Written) -> dict[str, Any]:

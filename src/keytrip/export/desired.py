@@ -163,6 +163,9 @@ def items_of(
     """
     contexts = {
         "rule": [{**context, "rule": rule} for rule in rules],
+        "parameter": [
+            {**context, "rule": rule, "parameter": one} for rule in rules for one in rule.get("parameters", ())
+        ],
         "table": [{**context, "table": table} for table in tables],
         "ioc_list": [{**context, "ioc_list": one} for one in lists],
         "once": [{**context, "rules": list(rules), "tables": list(tables)}],

@@ -30,8 +30,8 @@ class ItemTemplate(BaseModel):
 
     Attributes:
         kind: One of the transport's kinds.
-        each: (`for` in the file) What there is one of them for: each rule, each baseline table, each IOC list; or one
-            in all.
+        each: (`for` in the file) What there is one of them for: each rule, each parameter of each rule, each baseline
+            table, each IOC list; or one in all.
         name: Jinja expression of the item's name.
         template: File of the folder, or of another as `splunk/search.yml.j2`: YAML in which each `{{ ... }}` stands for
             a whole value.
@@ -41,7 +41,7 @@ class ItemTemplate(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str
-    each: Literal["rule", "table", "ioc_list", "once"] = Field(alias="for")
+    each: Literal["rule", "parameter", "table", "ioc_list", "once"] = Field(alias="for")
     name: str
     template: str
     when: str = ""
