@@ -181,9 +181,17 @@ def splunk_event(table: str, record: Mapping[str, object]) -> dict[str, Any]:
 
 
 def splunk_lookup_rows(rows: Iterable[Mapping[str, object]]) -> Iterator[dict[str, object]]:
-    """Yield the rows of a Splunk lookup: the table's own columns, nulls left out, times as seconds since 1970."""
-    for row in rows:
-        yield {name: _epoch(value) for name, value in row.items() if value is not None}
+    """Return the rows of a Splunk lookup: the table's own columns, nulls left out, times as seconds since 1970."""
+    return map(splunk_lookup_row, rows)
+
+
+def splunk_lookup_row(row: Mapping[str, object]) -> dict[str, object]:
+    """Return one such row."""
+    return {
+        name: _utc(value).timestamp() if isinstance(value, datetime) else value
+        for name, value in row.items()
+        if value is not None
+    }
 
 
 @cache
@@ -243,6 +251,3 @@ def _time_text(value: object, precision: str) -> object:
         return value
     return _utc(value).isoformat(timespec=precision).replace("+00:00", "Z")
 
-
-def _epoch(value: object) -> object:
-    return _utc(value).timestamp() if isinstance(value, datetime) else value

@@ -85,10 +85,13 @@ def row_identity(key: tuple[str, ...], row: Row) -> str:
     Values that hold the separator, and nulls, are hashed as a JSON list, so that no two keys are one.
     """
     values = [row[name] for name in key]
-    text = SEPARATOR.join(map(str, values))
-    plain = None not in values and text.count(SEPARATOR) == len(values) - 1
+    try:
+        text = SEPARATOR.join(values)
+    except TypeError:
+        text = SEPARATOR.join(map(str, values))
+    plain = text.count(SEPARATOR) == len(values) - 1 and None not in values
     whole = text.encode("utf-8", "surrogatepass") if plain else canonical({"key": values})
-    return hashlib.sha256(whole).hexdigest()[:32]
+    return hashlib.sha256(whole).digest()[:16].hex()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from keytrip.errors import UsageError
 if TYPE_CHECKING:
     from keytrip.export.connection import Connection
     from keytrip.export.manifest import Manifest
-    from keytrip.export.model import Transport
+    from keytrip.export.model import Server, Transport
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,12 @@ class Opener:
         module: Has `open_transport(connection, manifest) -> Transport` and
             `diagnose(connection, manifest) -> Iterator[Finding]`.
         local: Whether the destination is a folder of this machine, which needs no address and no secret.
+        versioned: Whether rules and tables depend on the server's version; has `server_of(connection) -> Server` then.
     """
 
     module: str
     local: bool = False
+    versioned: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ TRANSPORTS: dict[str, Opener] = {
     "files": Opener("keytrip.export.files", local=True),
     "splunk": Opener("keytrip.export.splunk"),
     "splunk_app": Opener("keytrip.export.splunk_app", local=True),
-    "elastic": Opener("keytrip.export.elastic"),
+    "elastic": Opener("keytrip.export.elastic", versioned=True),
     "opensearch": Opener("keytrip.export.opensearch"),
     "stix": Opener("keytrip.export.sharing.stix", local=True),
     "taxii": Opener("keytrip.export.sharing.taxii"),
@@ -66,6 +68,19 @@ def transport_to(connection: Connection, manifest: Manifest) -> Transport:
         SystemRefusedError: The destination refuses.
     """
     found: Transport = _module(manifest).open_transport(connection, manifest)
+    return found
+
+
+def server_at(connection: Connection, manifest: Manifest) -> Server | None:
+    """Return the server of a destination, where rules and tables depend on it.
+
+    Raises:
+        UsageError: The transport is not a part of this version.
+        SystemRefusedError: The destination refuses.
+    """
+    if not TRANSPORTS[manifest.transport].versioned:
+        return None
+    found: Server = _module(manifest).server_of(connection)
     return found
 
 

@@ -7,6 +7,7 @@ items. Some of the names differ in the REST API; `REST_NAMES` has them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,7 @@ _JSON_FIELDS = frozenset(
 )
 
 _MACRO_FIELDS = {"definition": "", "args": "", "description": "", "iseval": "0"}
+_DEFAULT = re.compile(r", ([\d.]+) unless you say otherwise\.")
 _TRUE = {"1", "true", "t", "yes"}
 _FALSE = {"0", "false", "f", "no"}
 
@@ -116,9 +118,19 @@ def text_of(value: Any) -> str:
 
 def untouched(kind: Kind, live: Body, wanted: Body) -> dict[str, Any]:
     """Return those of the user's fields that nobody edited, as the rule wants them now."""
+    if kind.name == "macro":
+        default = _macro_default(wanted)
+        own = default and text_of(live.get("definition")).strip() == _macro_default(live)
+        return {"definition": default} if own else {}
     now, before, after = kind.normal(live), kind.normal(_defaults(live)), _defaults(wanted)
     same = (name for name in kind.kept if (now.get(name) or "0") == (before.get(name) or "0"))
     return {name: after[name] for name in sorted(same) if name in after}
+
+
+def _macro_default(body: Body) -> str:
+    """Return the number that a parameter's macro had when it was written, as its description says."""
+    match = _DEFAULT.search(text_of(body.get("description")))
+    return match[1] if match else ""
 
 
 def _defaults(body: Body) -> dict[str, Any]:
