@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keytrip import __version__
 from keytrip.baselines.snapshots import active_snapshot
 from keytrip.baselines.store import Store
-from keytrip.errors import ContentError, Place
+from keytrip.errors import ContentError, Place, UsageError
 from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import SHARING, ItemTemplate, Manifest
 from keytrip.export.model import Item, Table
@@ -66,7 +66,7 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     Raises:
         DataError: The store has no snapshot, or one that cannot be read.
         ContentError: A rule file, a job or a template is wrong, or two items have one name.
-        UsageError: The selection means no rule.
+        UsageError: The selection means no rule, or the destination makes nothing of indicators.
     """
     if manifest.transport in SHARING:
         return Desired(indicator_items(request.indicators))
@@ -82,8 +82,17 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     rules = [_with_tables(rule, there) for rule in _scheduled(manifest, request)]
     context = {**base, "options": dict(request.options), "index_templates": _index_templates()}
     items = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], tables, _lists(request))
+    _refuse_unheard(manifest, request, items)
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
     return Desired(tuple(items), tuple(tables), refused, snapshot.number)
+
+
+def _refuse_unheard(manifest: Manifest, request: Request, items: Sequence[Item]) -> None:
+    """Refuse indicators of which nothing came: what is given is not dropped in silence."""
+    kinds = {template.kind for template in manifest.items if template.each == "ioc_list"}
+    if request.indicators and not any(item.kind in kinds for item in items):
+        hint = "leave --iocs out" + (f", or see the options of {manifest.name}" if kinds else "")
+        raise UsageError(f"{manifest.name}: nothing is made of indicators", hint=hint)
 
 
 def _lists(request: Request) -> list[dict[str, Any]]:
