@@ -447,7 +447,7 @@ def test_killed(empty_elasticsearch: SearchClient, transport: Elastic, events: N
 
 def _child(empty_elasticsearch: SearchClient, days: int) -> subprocess.Popen[str]:
     """Start an apply in a process of its own, and return once it begins."""
-    here = str(Path(__file__).parents[1])
+    here = os.pathsep.join(sys.path)
     command: Sequence[str] = (sys.executable, "-c", CHILD, empty_elasticsearch.url, str(days))
     child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": here})
     assert child.stdout is not None
