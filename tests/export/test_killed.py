@@ -29,7 +29,7 @@ EVENT = "5d0f2f2c-6b0e-4d6e-9d0c-0a7c1c6c0b11"
 
 
 @contextmanager
-def _place(destination: str, folder: Path) -> Iterator[Place]:
+def place_of(destination: str, folder: Path) -> Iterator[Place]:
     """Yield a destination that is up."""
     options = {"state": str(folder / "state"), "collection": COLLECTION, "event": EVENT}
     if destination == "taxii":
@@ -75,7 +75,7 @@ def _bundle_problem(bundle: Path) -> object:
 @pytest.mark.parametrize("destination", ["splunk_app", "stix", "taxii", "misp"])
 def test_processes_that_are_killed_lose_and_double_nothing(destination: str, tmp_path: Path) -> None:
     """Whatever instant a process is killed at, readers find a whole content, and the next apply converges."""
-    with _place(destination, tmp_path) as place:
+    with place_of(destination, tmp_path) as place:
         out = Path(place.url)
 
         def ask() -> object:
