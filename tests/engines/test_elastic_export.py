@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from engines.search_server.client import SearchClient, SearchError
+from export.sharing.examples import an_agent, made
 from hostile import hostile_texts
 from stubs.https import Answer
 from stubs.search_proxy import SearchProxy, search_proxy
@@ -263,6 +264,16 @@ def test_indicators(empty_elasticsearch: SearchClient, transport: Elastic) -> No
     assert sorted(names) == ["ipv4 192.0.2.2", "user_agent curl/8.6.0"]
     destroy(transport)
     assert empty_elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}
+
+
+def test_hostile_indicators(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
+    """Hostile user agents are in the index as they were told."""
+    texts = hostile_texts(fit=an_agent)
+    wanted = [made("user_agent", text).model_dump(mode="json") for text in texts]
+    apply(transport, Desired((Item("indicator_index", "keytrip_indicators", {"indicators": wanted}),)))
+    empty_elasticsearch.call("POST", "/keytrip_indicators/_refresh")
+    hits = empty_elasticsearch.call("POST", "/keytrip_indicators/_search", {"size": 10_000})["hits"]["hits"]
+    assert {hit["_source"]["threat"]["indicator"]["name"] for hit in hits} == {f"user_agent {text}" for text in texts}
 
 
 def test_others_table(empty_elasticsearch: SearchClient, transport: Elastic) -> None:
