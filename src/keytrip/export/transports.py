@@ -23,10 +23,12 @@ class Opener:
         module: Has `open_transport(connection, manifest) -> Transport` and
             `diagnose(connection, manifest) -> Iterator[Finding]`.
         local: Whether the destination is a folder of this machine, which needs no address and no secret.
+        kinds: Of the items that a manifest may list.
     """
 
     module: str
     local: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,13 @@ class Finding:
 
 TRANSPORTS: dict[str, Opener] = {
     "files": Opener("keytrip.export.files", local=True),
-    "splunk": Opener("keytrip.export.splunk"),
-    "splunk_app": Opener("keytrip.export.splunk_app", local=True),
-    "elastic": Opener("keytrip.export.elastic"),
-    "opensearch": Opener("keytrip.export.opensearch"),
+    "splunk": Opener("keytrip.export.splunk", kinds=("macro", "saved_search", "indicator_list")),
+    "splunk_app": Opener("keytrip.export.splunk_app", local=True, kinds=("macro", "saved_search")),
+    "elastic": Opener("keytrip.export.elastic", kinds=("index_template", "detection_rule", "indicator_index")),
+    "opensearch": Opener(
+        "keytrip.export.opensearch",
+        kinds=("index_template", "monitor", "log_type", "analytics_rule", "detector", "threat_source"),
+    ),
     "stix": Opener("keytrip.export.sharing.stix", local=True),
     "taxii": Opener("keytrip.export.sharing.taxii"),
     "misp": Opener("keytrip.export.sharing.misp"),
