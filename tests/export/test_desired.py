@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from hostile import half_characters
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,7 +19,7 @@ from keytrip.errors import ContentError, DataError
 from keytrip.export.desired import Desired, Request, desired_for
 from keytrip.export.elastic.versions import server_of_version
 from keytrip.export.manifest import Manifest, destination_named
-from keytrip.export.tables import canonical, digest_of_rows, row_identity
+from keytrip.export.tables import canonical, digest_of_rows, row_identity, table_of
 from keytrip.rules.selection import Selection
 
 ITEM = {"kind": "search", "for": "rule", "name": "'keytrip - ' ~ rule.name", "template": "rule.yml.j2"}
@@ -140,6 +142,13 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="cannot be read"):
         parquet_table("key_models", load_jobs()["key_models"], path, duckdb.connect())
+
+
+def test_half_a_character() -> None:
+    """What no UTF-8 holds is in no table, whatever the destination: it is refused with the row it is in."""
+    for text in half_characters():
+        with pytest.raises(DataError, match="surrogates not allowed"):
+            table_of("keytrip_x", ("key_id",), {"key_id": "VARCHAR"}, partial(list, [{"key_id": text}]))
 
 
 KEYS = st.tuples(*[st.none() | st.text(max_size=3) | st.sampled_from(["None", "\x1f", "a\x1f", "\x1fa"])] * 2)

@@ -12,7 +12,7 @@ from keytrip.baselines.jobs import load_jobs
 from keytrip.baselines.kinds import DailyStatistic
 from keytrip.baselines.snapshots import active_snapshot
 from keytrip.baselines.store import Store
-from keytrip.errors import ContentError, Place
+from keytrip.errors import ContentError, Place, UsageError
 from keytrip.export.indicator_tables import indicator_table, intelligence_tables
 from keytrip.export.indicators import Indicator, indicator_items
 from keytrip.export.manifest import SHARING, ItemTemplate, Manifest
@@ -74,7 +74,7 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     Raises:
         DataError: The store has no snapshot, or one that cannot be read.
         ContentError: A rule file, a job or a template is wrong, or two items have one name.
-        UsageError: The selection means no rule.
+        UsageError: The selection means no rule, or the destination makes nothing of indicators.
     """
     if manifest.transport in SHARING:
         return Desired(indicator_items(request.indicators))
@@ -95,8 +95,10 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     context = {**base, "options": dict(request.options), "index_templates": _index_templates(), "server": version}
     rule_facts = [rule.facts for rule in rules if rule.facts]
     items = items_of(manifest, context, rule_facts, table_facts(tables, request.packs), _lists(request))
+    told = _told(manifest, request)
+    _refuse_unheard(manifest, request, [*items, *told])
     refused = {rule.rule: rule.reason for rule in rules if not rule.facts}
-    return Desired(tuple(items), (*tables, *_told(manifest, request)), refused, snapshot.number, server)
+    return Desired(tuple(items), (*tables, *told), refused, snapshot.number, server)
 
 
 def _told(manifest: Manifest, request: Request) -> list[Table]:
@@ -104,6 +106,14 @@ def _told(manifest: Manifest, request: Request) -> list[Table]:
     found = [indicator_table(request.indicators)] if manifest.indicator_table and request.indicators else []
     wanted = request.options.get("threat_intel") == "true" and request.indicators
     return [*found, *(intelligence_tables(request.indicators) if wanted else ())]
+
+
+def _refuse_unheard(manifest: Manifest, request: Request, made: Sequence[Item | Table]) -> None:
+    """Refuse indicators of which nothing came: what is given is not dropped in silence."""
+    kinds = {template.kind for template in manifest.items if template.each == "ioc_list"}
+    if request.indicators and not any(isinstance(one, Table) or one.kind in kinds for one in made):
+        hint = "leave --iocs out" + (f", or see the options of {manifest.name}" if kinds else "")
+        raise UsageError(f"{manifest.name}: nothing is made of indicators", hint=hint)
 
 
 def _lists(request: Request) -> list[dict[str, Any]]:

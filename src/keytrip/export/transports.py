@@ -24,11 +24,13 @@ class Opener:
             `diagnose(connection, manifest) -> Iterator[Finding]`.
         local: Whether the destination is a folder of this machine, which needs no address and no secret.
         versioned: Whether rules and tables depend on the server's version; has `server_of(connection) -> Server` then.
+        kinds: Of the items that a manifest may list.
     """
 
     module: str
     local: bool = False
     versioned: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,17 @@ class Finding:
 
 TRANSPORTS: dict[str, Opener] = {
     "files": Opener("keytrip.export.files", local=True),
-    "splunk": Opener("keytrip.export.splunk"),
-    "splunk_app": Opener("keytrip.export.splunk_app", local=True),
-    "elastic": Opener("keytrip.export.elastic", versioned=True),
-    "opensearch": Opener("keytrip.export.opensearch"),
+    "splunk": Opener("keytrip.export.splunk", kinds=("macro", "saved_search", "indicator_list", "lookup")),
+    "splunk_app": Opener("keytrip.export.splunk_app", local=True, kinds=("macro", "saved_search")),
+    "elastic": Opener(
+        "keytrip.export.elastic",
+        versioned=True,
+        kinds=("index_template", "detection_rule", "indicator_index", "value_list"),
+    ),
+    "opensearch": Opener(
+        "keytrip.export.opensearch",
+        kinds=("index_template", "monitor", "log_type", "analytics_rule", "detector", "threat_source"),
+    ),
     "stix": Opener("keytrip.export.sharing.stix", local=True),
     "taxii": Opener("keytrip.export.sharing.taxii"),
     "misp": Opener("keytrip.export.sharing.misp"),

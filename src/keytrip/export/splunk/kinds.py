@@ -94,8 +94,13 @@ def _one(name: str, value: Any, default: str, flags: frozenset[str]) -> Any:
         return "1" if text.lower() in _TRUE else "0" if text.lower() in _FALSE else text
     if name in _JSON_FIELDS:
         return _canonical(text)
-    # the editors of Splunk Web end lines their own way
-    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+    return "\n".join(lines_of(text))
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a value without spaces at their ends: the editors of Splunk Web end lines their own way."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip().split("\n")
 
 
 def _canonical(text: str) -> str:
