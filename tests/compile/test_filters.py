@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compile.rules import base, document
 from compile.small_pack import RULE, Writer, found, writer
 
 from keytrip.cli.app import run
@@ -42,6 +43,17 @@ def texts(target: str, *packs: Path) -> dict[str, str]:
     documents = load_rules(packs)
     rules = [document for document in documents if "filter" not in document.data]
     return {one.rule: one.text for one in compile_to(target, rules, documents, packs)}
+
+
+def test_a_filter_leaves_the_rule_as_it_is() -> None:
+    """A list of conditions is narrowed once for each target, however many are compiled before."""
+    rule = base({"a": {"user": "x"}, "b": {"user": "y"}, "condition": ["a", "b"]})
+    filtered = {"rules": ["base"], "scanner": {"user_agent": "scan"}, "condition": "not 1 of scan*"}
+    documents = [rule, document({"name": "no_scan", "logsource": {"category": "ai_usage"}, "filter": filtered})]
+    first, again = (compile_to("opensearch", [rule], documents)[0] for _ in range(2))
+    assert first == again
+    assert first.text.count("user_agent") == 2
+    assert rule.data["detection"]["condition"] == ["a", "b"]
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))

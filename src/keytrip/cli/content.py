@@ -116,8 +116,14 @@ def check(
     where = tuple(pack or ()), tuple(paths or ())
     problems = in_order([*check_content(*where, opt.variables(var)), *check_destinations(*where)])
     show_problems(problems, form)
-    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", quiet=quiet)
-    return int(bool(problems))
+    warnings = sum(problem.warning for problem in problems)
+    told = [_counted(len(problems) - warnings, "problem"), *([_counted(warnings, "warning")] if warnings else [])]
+    note(", ".join(told), quiet=quiet)
+    return int(len(problems) > warnings)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def test(

@@ -83,6 +83,8 @@ def _check_form(data: Mapping[str, Any], on: tuple[str, ...], group_by: tuple[st
         raise ContentError("a baseline block has either `exceeds` or `absent: true`")
     if data.get("absent") and {"where", "missing"} & set(data):
         raise ContentError("`where` and `missing` belong to `exceeds`")
+    if data.get("missing", "ignore") not in {"ignore", "fire"}:
+        raise ContentError(f"`missing` is {data['missing']!r}"[:100], hint="`ignore` or `fire`")
     if not data.get("absent") and {"share", "requires"} & set(data):
         raise ContentError("`share` and `requires` belong to `absent`")
     outside = [] if "share" in data else [c for c in on if c not in group_by]

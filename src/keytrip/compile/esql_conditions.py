@@ -149,7 +149,7 @@ def _within(of: Named, network: str, column: Column) -> Condition:
 def _same(leaf: SameAs, column: Column) -> str:
     if leaf.numeric or leaf.of.field.type == "timestamp":
         return f"{column(leaf.of.name)} == {column(leaf.other.name)}"
-    left, right = (_folded(of, column, cased=False) for of in (leaf.of, leaf.other))
+    left, right = (_folded(of, column, cased=leaf.cased) for of in (leaf.of, leaf.other))
     match leaf.part:
         case "start":
             return f"STARTS_WITH({left}, {right})"

@@ -113,7 +113,7 @@ def _same(leaf: SameAs, column: Column) -> str:
     if leaf.of.field.type == "timestamp" or leaf.numeric:
         left, right = (f"tonumber({column(of.name)})" for of in (leaf.of, leaf.other))
         return f"((isnotnull({left})) AND (isnotnull({right})) AND ({left} = {right}))"
-    left, right = (_folded(of, column, cased=False) for of in (leaf.of, leaf.other))
+    left, right = (_folded(of, column, cased=leaf.cased) for of in (leaf.of, leaf.other))
     match leaf.part:
         case "start":
             return f'((len({right}) = 0) OR (("x".substr({left}, 1, len({right}))) = ("x".{right})))'

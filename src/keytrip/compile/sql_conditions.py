@@ -53,5 +53,5 @@ def _folded(dialect: Dialect, of: Named, text: str | None, *, cased: bool) -> st
 def _same(dialect: Dialect, leaf: SameAs) -> str:
     if leaf.numeric or leaf.of.field.type == "timestamp":
         return f"{dialect.column(leaf.of.name)} = {dialect.column(leaf.other.name)}"
-    left, right = (_folded(dialect, of, None, cased=False) for of in (leaf.of, leaf.other))
+    left, right = (_folded(dialect, of, None, cased=leaf.cased) for of in (leaf.of, leaf.other))
     return f"{left} = {right}" if leaf.part == "whole" else f"{dialect.parts[leaf.part]}({left}, {right})"
