@@ -78,7 +78,7 @@ def test_values(test: dict[str, Any], wanted: dict[str, Any]) -> None:
         ),
         ({"user|base64": "a*"}, "a text with wildcards has no base64"),
         ({"user|base64offset|contains|all": ["a", "b"]}, "`all` of several texts in base64offset"),
-        ({"user": []}, "user: an empty list; write `user: null`"),
+        ({"user|contains": []}, "user|contains: an empty list beside a modifier; write `user: null`"),
         ({"user|re|startswith": "a"}, "`startswith` beside `re`"),
         ({"user|cased|re": "a"}, "`cased` beside `re`"),
     ],

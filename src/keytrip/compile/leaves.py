@@ -38,6 +38,8 @@ from keytrip.records.vocabulary import Field
 Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 Part: TypeAlias = Literal["whole", "start", "end", "anywhere"]
 
+# The one field whose texts are addresses in their normal form.
+ADDRESS = "source_ip"
 MAPPED = IPv6Network("::ffff:0:0/96")
 _OPERATORS: dict[CompareOperators, Operator] = {
     CompareOperators.LT: "<",

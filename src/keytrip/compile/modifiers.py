@@ -129,10 +129,12 @@ def _settled(name: str, modifiers: list[str], values: list[Scalar]) -> tuple[lis
     """Return a test in the order, and with expressions in the words, that pySigma takes.
 
     Raises:
-        ContentError: It has no value, or a part of a text beside `re`; pySigma would take them for something else.
+        ContentError: It has no value to modify, or a part of a text beside `re`: pySigma would take it for another.
     """
-    if not values:
-        raise ContentError("an empty list", hint=f"write `{name}: null` for an event without the field")
+    if not values and set(modifiers) - _WITH_NULL:
+        raise ContentError(
+            "an empty list beside a modifier", hint=f"write `{name}: null` for an event without the field"
+        )
     if "re" not in modifiers:
         return in_order(modifiers), values
     if beside := set(modifiers) & _BESIDE_NO_REGEX:

@@ -274,8 +274,13 @@ def folded(ranges: Ranges) -> Ranges:
         if high - low > _WIDEST_FOLD:
             continue
         for code in range(low, high + 1):
-            found += [(ord(c), ord(c)) for c in (fold(chr(code)), chr(code).upper()) if len(c) == 1 and _same(c, code)]
+            found += [(ord(c), ord(c)) for c in _cases(chr(code)) if len(c) == 1 and _same(c, code)]
     return merged(found)
+
+
+def _cases(char: str) -> tuple[str, ...]:
+    # the digraphs have a case between the two
+    return fold(char), char.upper(), char.title()
 
 
 def _same(char: str, code: int) -> bool:

@@ -13,7 +13,20 @@ from typing import TypeAlias
 from sigma.types import SpecialChars
 
 from keytrip.compile.dialects import pcre_literal, to_pcre
-from keytrip.compile.leaves import Absent, Compares, Equals, Leaf, Like, Matches, Named, Never, Present, SameAs, Within
+from keytrip.compile.leaves import (
+    ADDRESS,
+    Absent,
+    Compares,
+    Equals,
+    Leaf,
+    Like,
+    Matches,
+    Named,
+    Never,
+    Present,
+    SameAs,
+    Within,
+)
 from keytrip.compile.values import decimal_text
 
 Column: TypeAlias = Callable[[str], str]
@@ -22,7 +35,7 @@ FALSE = "(1 = 0)"
 _UNSAFE = re.compile(r'["\\`$\x00-\x1f\x7f]')
 _TEXT = re.compile(r'"[^"]*"|\'[^\']*\'')
 _NUMERIC = re.compile(r"\s*(?:[-+.]*\d|[-+]?(?:inf|nan))", re.IGNORECASE)
-_ADDRESS = {4: r"^[0-9]{1,3}([.][0-9]{1,3}){3}\z", 6: r"^[0-9a-f.]*:[0-9a-f:.]*\z"}
+_ADDRESS = {4: r"^[0-9]{1,3}([.][0-9]{1,3}){3}\z", 6: r"^[0-9a-f]*:[0-9a-f:]*\z"}
 _PIECES = {SpecialChars.WILDCARD_MULTI: "(?s:.*)", SpecialChars.WILDCARD_SINGLE: "(?s:.)"}
 
 
@@ -51,7 +64,7 @@ def spl_condition(leaf: Leaf, column: Column) -> str:
             test = f"({value} {operator} {decimal_text(number)})"
             return f"((isnotnull({value})) AND {test})" if of.field.shipped else test
         case Within(of, network):
-            name = column(of.name)
+            name = _folded(of, column, cased=of.name == ADDRESS)
             shape = _regex(name, _ADDRESS[network.version])
             return _present([of], column, f'({shape} AND (if(cidrmatch("{network}", {name}), 1, 0) = 1))')
         case SameAs(of, other):

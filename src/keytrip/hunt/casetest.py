@@ -43,11 +43,12 @@ def run_cases(documents: Sequence[Document], packs: Sequence[Path] = ()) -> list
         packs: Folders layered over our content.
     """
     with open_bench(tuple(packs)) as bench:
-        bench.learn_times(case for document in documents for case in _readable(document))
+        bench.learn_times(case for document in documents for case in readable_cases(document))
         return [result for d in documents for result in _rule_results(bench, d, documents, packs)]
 
 
-def _readable(document: Document) -> tuple[Case, ...]:
+def readable_cases(document: Document) -> tuple[Case, ...]:
+    """Return a rule's cases, none where they cannot be read."""
     try:
         return cases_of(document)
     except ContentError:
@@ -63,7 +64,7 @@ def _rule_results(
     if rule.refused:
         return [CaseResult(document.name, "", passed=False, report=rule.refused)]
     try:
-        trials = _trials(bench, document, rule)
+        trials = trials_of(bench, document, rule)
     except ContentError as error:
         return [CaseResult(document.name, "", passed=False, report=str(error))]
     found = _counted(bench, trials)
@@ -103,7 +104,12 @@ def _judged(
     return CaseResult(trial.document.name, trial.case.name, passed=False, report="\n".join(lines))
 
 
-def _trials(bench: Bench, document: Document, rule: CompiledRule) -> list[Trial]:
+def trials_of(bench: Bench, document: Document, rule: CompiledRule) -> list[Trial]:
+    """Return a rule's cases with their rows by table.
+
+    Raises:
+        ContentError: A case cannot be read, or its rows cannot be put into the rule's tables.
+    """
     cases = cases_of(document)
 
     def dated(row: Row) -> Row:

@@ -103,7 +103,7 @@ def _value(random: Random) -> Mapped:
     field = random.choice(_NUMBERS)
     bound = {random.choice(("gte", "gt")): random.choice((0, 0, 0.3, 1, 17))} if kind == "value_sum" else {
         random.choice(("gt", "lt")): random.choice((-1, 0.0731, 1.313, 2**40))}  # fmt: skip
-    percentile = {"percentile": random.choice((7, 50, 90, 99))} if kind == "value_percentile" else {}
+    percentile = {"percentile": random.choice((0, 7, 50, 90, 99, 100))} if kind == "value_percentile" else {}
     return {"type": kind, "condition": {"field": field, **bound, **percentile}}
 
 
