@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,10 +117,26 @@ def trials_of(bench: Bench, document: Document, rule: CompiledRule) -> list[Tria
         return {name: bench.times[str(value)] if name in bench.timed else value for name, value in row.items()}
 
     def trial(case: Case) -> Trial:
-        rows = {**case.baseline, **_records(rule, case)}
-        return Trial(document, rule, case, {table: [dated(row) for row in rows[table]] for table in rows})
+        records = {table: _once([dated(row) for row in rows]) for table, rows in _records(rule, case).items()}
+        tables = {table: [dated(row) for row in rows] for table, rows in case.baseline.items()}
+        return Trial(document, rule, case, {**tables, **records})
 
     return [trial(case) for case in cases]
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Return records without duplicates: of one source and request_id the earliest, then the smallest (SEMANTICS 1)."""
+
+    def order(row: Row) -> tuple[bool, str, str]:
+        time = row.get("timestamp")
+        members = {name: value for name, value in row.items() if name != EVENT}
+        return time is None, str(time), json.dumps(members, default=str, sort_keys=True)
+
+    found: dict[object, Row] = {}
+    for row in sorted(rows, key=order):
+        number = row.get("request_id")
+        found.setdefault(row[EVENT] if number is None else (row.get("source"), str(number)), row)
+    return sorted(found.values(), key=lambda row: int(row[EVENT]))
 
 
 def _records(rule: CompiledRule, case: Case) -> dict[str, list[Row]]:
