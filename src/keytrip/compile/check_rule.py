@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import reduce
-from operator import getitem
 from typing import Any
 
 from keytrip.baselines.kinds import Job
@@ -177,7 +175,13 @@ def values(rule: Rule) -> Iterator[Problem]:
         for path, field in selected_fields(detection, "detection"):
             modifiers = str(path[-1]).split("|")[1:]
             if field in table.columns and table.columns[field].numeric and not set(modifiers) - _EQUALITY:
-                yield from _words(rule.subject, path, field, reduce(getitem, path, rule.data))
+                yield from _words(rule.subject, path, field, _member(rule.data, path))
+
+
+def _member(data: Any, path: _Place) -> Any:
+    for step in path:
+        data = data[step]
+    return data
 
 
 def _words(subject: Subject, path: _Place, field: str, value: Any) -> Iterator[Problem]:

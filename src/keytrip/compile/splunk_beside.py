@@ -146,6 +146,8 @@ class Beside:
     def _columns(self) -> Iterator[str]:
         records = [self.mark(source) for source in self.sources.values() if isinstance(source, str)]
         yield f"kt_id = {f'if({any_of(records)}, kt_row, 0)' if records else '0'}"
+        # of a record only: the events of one alert may differ in it
+        yield from (f"{name} = if({any_of(records)}, {name}, 0)" for name in self.conditions.values())
         windows = [(self.mark(inner), window_text(inner)) for inner in self.of.inner]
         yield f"window_start = {picked([*windows, ('', '0')])}"
         for number, inner in enumerate(self.of.inner):

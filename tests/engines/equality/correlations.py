@@ -202,5 +202,7 @@ def _chain(random: Random, inner: Sequence[Document], plain: Sequence[Document])
     group = random.sample(known, min(len(known), random.choice((0, 1, 1, 2))))
     if random.random() < 0.3 and set(group) <= {*_SHARED, "key_id"} - {"key_id"}:
         chosen.append(random.choice((*inner[-12:], *plain)))
+    elif random.random() < 0.4:
+        chosen.append(random.choice([document for document in plain if _category(document) == "ai_usage"]))
     kind = _sliding_or_count(random, group or ["provider"])
     return {"correlation": {"rules": _named(chosen), **kind, **_grouped(group)}}
