@@ -213,6 +213,14 @@ def test_what_a_hunt_needs_to_know() -> None:
             },
             "`missing` is 'maybe'; `ignore` or `fire`",
         ),
+        (
+            {
+                "kind": "event_count",
+                "group_by": ["provider"],
+                "baseline": {"table": "org_cost_daily", "absent": True, "requires": "keys"},
+            },
+            "`requires: keys` needs a key column of that table in group-by; group by key_id",
+        ),
     ],
     ids=str,
 )
@@ -242,3 +250,12 @@ def test_a_fault_that_pysigma_finds_has_its_place() -> None:
         }
     )
     assert compile_rule(rule, [rule]).refused.startswith("made.yml:1: bad: Invalid CIDR")
+
+
+@pytest.mark.parametrize("target", ["duckdb", "esql", "spark", "splunk"])
+def test_a_key_is_required_of_the_group(target: str) -> None:
+    """Also where the columns that may be absent do not name it."""
+    baseline = {"table": "org_cost_daily", "absent": True, "requires": "keys"}
+    rule = correlation("new", ["one"], "event_count", group_by=["key_id", "provider"], baseline=baseline)
+    (made,) = compile_to(target, [rule], [*BASES, rule])
+    assert made.text.count("keys") > 1

@@ -219,5 +219,6 @@ def _block_steps(block: Block) -> list[str]:
     if block.share is None:
         steps = [*_join(block.table, block.on, block, own), "WHERE baseline_found IS NULL"]
     if block.requires is not None and block.requires[1]:
-        steps += [*_join(*block.requires, block, own), "WHERE baseline_found"]
+        known = {name: quote_column(name) for name in block.requires[1]}
+        steps += [*_join(*block.requires, block, known), "WHERE baseline_found"]
     return steps
