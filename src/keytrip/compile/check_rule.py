@@ -175,13 +175,7 @@ def values(rule: Rule) -> Iterator[Problem]:
         for path, field in selected_fields(detection, "detection"):
             modifiers = str(path[-1]).split("|")[1:]
             if field in table.columns and table.columns[field].numeric and not set(modifiers) - _EQUALITY:
-                yield from _words(rule.subject, path, field, _member(rule.data, path))
-
-
-def _member(data: Any, path: _Place) -> Any:
-    for step in path:
-        data = data[step]
-    return data
+                yield from _words(rule.subject, path, field, _member(rule.data, [*map(str, path)]))
 
 
 def _words(subject: Subject, path: _Place, field: str, value: Any) -> Iterator[Problem]:
