@@ -49,6 +49,15 @@ def test_a_pattern_without_a_selection_is_refused(target: str, text: str) -> Non
     assert reason.endswith("which its condition asks for; selections: a")
 
 
+def test_an_integer_that_no_double_is() -> None:
+    """SPL has doubles only, and would find the neighbours too."""
+    rule = matching({"input_tokens": 2**53 + 1})
+    assert "SPL takes 9007199254740993 for its neighbours" in compiled("splunk", rule).reason
+    assert all(
+        "9007199254740993" in condition(target, rule) for target in ("duckdb", "esql", "lucene", "opensearch", "spark")
+    )
+
+
 def test_two_integers_are_compared_with_all_their_digits() -> None:
     """Query DSL makes no doubles of them, which beyond 2^53 would be equal to their neighbours."""
     assert "(double)" not in condition("opensearch", matching({"input_tokens|fieldref": "output_tokens"}))

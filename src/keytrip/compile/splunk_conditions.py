@@ -28,6 +28,7 @@ from keytrip.compile.leaves import (
     Within,
 )
 from keytrip.compile.values import decimal_text
+from keytrip.errors import ContentError
 
 Column: TypeAlias = Callable[[str], str]
 
@@ -61,7 +62,7 @@ def spl_condition(leaf: Leaf, column: Column) -> str:
             return _present([of], column, _regex(_text(of, column), to_pcre(regex)))
         case Compares(of, operator, number):
             value = f"tonumber({column(of.name)})" if of.field.shipped else column(of.name)
-            test = f"({value} {operator} {decimal_text(number)})"
+            test = f"({value} {operator} {_number(of, number)})"
             return f"((isnotnull({value})) AND {test})" if of.field.shipped else test
         case Within(of, network):
             name = _folded(of, column, cased=of.name == ADDRESS)
@@ -69,6 +70,18 @@ def spl_condition(leaf: Leaf, column: Column) -> str:
             return _present([of], column, f'({shape} AND (if(cidrmatch("{network}", {name}), 1, 0) = 1))')
         case SameAs(of, other):
             return _present([of, other], column, _same(leaf, column))
+
+
+def _number(of: Named, number: float) -> str:
+    """Return a number as SPL writes it.
+
+    Raises:
+        ContentError: It is an integer that no double is.
+    """
+    if number != float(number):
+        hint = "esql, opensearch, duckdb and spark can"
+        raise ContentError(f"{of.name}: SPL takes {number} for its neighbours, as a double", hint=hint)
+    return decimal_text(number)
 
 
 def parenthesised(text: str) -> str:
