@@ -194,9 +194,9 @@ DETECTIONS: dict[str, tuple[dict[str, str], str, int]] = {
     "no rule": ({"category: ai_usage}": "category: ai_leak, product: gitlab}"}, "the filter does nothing", 3),
     "another": ({"category: ai_usage": "category: ai_use"}, "logsource category 'ai_use' is none of ai_*", 3),
     "field": ({"source_ip:": "sourceip:"}, "no field 'sourceip' in usage records; did you mean source_ip?", 6),
-    "modifier": ({"source_ip:": "source_ip|nothing:"}, "Unknown modifier", 1),
-    "double": ({"source_ip: 192.0.2.66": "cost_usd: 1*"}, "cost_usd is a double: a text test on it is refused", 1),
-    "condition": ({"not (ip": "not (ipp"}, "", 1),
+    "modifier": ({"source_ip:": "source_ip|nothing:"}, "Unknown modifier", 6),
+    "double": ({"source_ip: 192.0.2.66": "cost_usd: 1*"}, "cost_usd is a double: a text test on it is refused", 6),
+    "condition": ({"not (ip": "not (ipp"}, "Detection 'ipp' not defined", 8),
     "member": ({"title:": "about: x\ntitle:"}, "unknown member `about`", 1),
 }
 
