@@ -113,6 +113,7 @@ class Beside:
         """Yield the steps from events to one row a record and alert."""
         tests = {key: self._test(source) for key, source in self.sources.items()}
         texts = [text for source in self.sources.values() for text in self._names(source).values()]
+        texts += [text for inner in self.of.inner for text in self._counted(inner)]
         yield from day_steps("".join([*tests.values(), *texts]))
         yield f"where {any_of(list(tests.values()))}"
         branches = [f'if({test}, "b{number:02}", {_NULL})' for number, test in enumerate(tests.values())]
