@@ -177,7 +177,9 @@ class SplunkServer:
 def _narrowed(query: str, host: str) -> str:
     """Return a search over one case's events and tables; only its first command names the index."""
     search, pipe, rest = query.partition("\n| ")
-    ours = search.replace("index=keytrip ", f'index={INDEX} host="{host}" ', 1)
+    # a title in the comment before it may say the same words
+    comment, _, asked = search.rpartition("index=keytrip ")
+    ours = f'{comment}index={INDEX} host="{host}" {asked}'
     return ours + pipe + _LOOKUP.sub(lambda found: f"lookup {INDEX}_{found[1]}", rest)
 
 
