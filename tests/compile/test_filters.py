@@ -45,6 +45,17 @@ def texts(target: str, *packs: Path) -> dict[str, str]:
     return {one.rule: one.text for one in compile_to(target, rules, documents, packs)}
 
 
+def test_a_pattern_that_takes_a_filters_selections_is_refused() -> None:
+    """They stand beside the rule's own, under names that begin with `_`."""
+    wide, own = (base({"_a": {"user": "x"}, "condition": f"1 of {pattern}"}) for pattern in ("_*", "_a*"))
+    filtered = {"rules": "any", "scanner": {"user_agent": "scan"}, "condition": "not 1 of scan*"}
+    narrowing = document({"name": "no_scan", "logsource": {"category": "ai_usage"}, "filter": filtered})
+    (made,) = compile_to("duckdb", [wide], [wide, narrowing])
+    assert "'_*' in its condition would take the selections of a filter too" in made.reason
+    assert compile_to("duckdb", [wide], [wide])[0].text
+    assert compile_to("duckdb", [own], [own, narrowing])[0].text
+
+
 def test_a_filter_leaves_the_rule_as_it_is() -> None:
     """A list of conditions is narrowed once for each target, however many are compiled before."""
     rule = base({"a": {"user": "x"}, "b": {"user": "y"}, "condition": ["a", "b"]})

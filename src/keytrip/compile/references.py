@@ -17,6 +17,8 @@ from sigma.types import SigmaFieldReference
 from keytrip.errors import ContentError
 
 _PATTERN = re.compile(r"\b(?:1|any|all)\s+of\s+([\w*-]+)", re.IGNORECASE)
+# What pySigma puts before the names of a filter's selections.
+_OF_FILTER = "_filt_"
 _PARTS = frozenset({"startswith", "endswith", "contains"})
 
 
@@ -51,15 +53,20 @@ def _cased(value: SigmaFieldReference) -> CasedReference:
 
 
 def check_patterns(detections: SigmaDetections) -> None:
-    """Refuse a condition with a pattern for which there is no selection.
+    """Refuse a condition with a pattern for which there is no selection, or that takes those of a filter too.
 
     Raises:
         ContentError: It names the first such pattern.
     """
+    own = [name for name in detections.detections if not name.startswith(_OF_FILTER)]
     for pattern in (found for condition in detections.condition for found in _PATTERN.findall(condition)):
         if not any(_selects(pattern, name) for name in detections.detections):
-            hint = "selections: " + ", ".join(name for name in detections.detections if not name.startswith("_filt_"))
+            hint = "selections: " + ", ".join(own)
             raise ContentError(f"no selection is called {pattern!r}, which its condition asks for", hint=hint)
+        others = [name for name in detections.detections if name not in own]
+        if not pattern.startswith(_OF_FILTER) and any(_selects(pattern, name) for name in others):
+            hint = "name the selections, or call them otherwise"
+            raise ContentError(f"{pattern!r} in its condition would take the selections of a filter too", hint=hint)
 
 
 def _selects(pattern: str, name: str) -> bool:
