@@ -189,6 +189,18 @@ def test_a_missing_table_skips_its_rules(keytrip: Command, tmp_path: Path) -> No
     assert "reference_volume_spike" in every.err
 
 
+def test_a_rule_that_is_refused_says_why(keytrip: Command, tmp_path: Path) -> None:
+    """With its place; no table is asked for that would not help."""
+    rule = "id: 5f3a7a3e-3a56-4b57-8d0e-1f2a3b4c5d6e\ntitle: T\nname: odd\nlogsource: {category: ai_usage}\n"
+    path = tmp_path / "pack/rules/odd.yml"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{rule}detection: {{a: {{model|cidr: x}}, condition: a}}\n", encoding="utf-8")
+    some = keytrip(*HUNT, log(tmp_path, record(1)), "--rule", "odd", "--pack", tmp_path / "pack")
+    assert some.code == 1
+    assert f"skipped odd: {path}:1: odd: Invalid CIDR expression" in some.err
+    assert "no rule could run; each line above says why" in some.err
+
+
 def test_an_empty_table_is_not_missing(keytrip: Command, tmp_path: Path) -> None:
     """A header alone is a table: of it every key is absent."""
     folder = tables(tmp_path, keys="key_id,first_seen,last_seen,days,events\n")

@@ -119,12 +119,6 @@ CHANGES: Mapping[str, tuple[str, str, str, str]] = {
         "`where` can never hold: no days meets all that it asks",
         "where: 30",
     ),
-    "records that no source reads": (
-        "category: ai_usage",
-        "category: ai_leak",
-        "no source reads ai_leak records; one of: ai_usage",
-        "category: ai_leak",
-    ),
     "a near miss that is another story": (
         "request_count: 130}\n    baseline:\n      key_requests_daily:\n        - {key_id: key_a, mean: 100",
         "request_count: 130}\n    baseline:\n      key_requests_daily:\n        - {key_id: key_a, mean: 500",

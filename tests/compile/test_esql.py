@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from compile.rules import base, compiled, condition, counted, matching, text
+from compile.rules import base, compiled, condition, counted, document, matching, text
 
 from keytrip.compile.targets import compile_to
 from keytrip.errors import UsageError
@@ -43,7 +43,13 @@ def steps(rule: Document, *bases: Document) -> list[str]:
         ({"hour_of_week|gte": 6}, "((TO_LONG(@timestamp) / 3600000 + 72) % 168) >= 6"),
         ({"source_ip|cidr": "10.0.0.0/8"}, 'CIDR_MATCH(source.ip, "10.0.0.0/8")'),
         ({"source_ip|cidr": "::/0"}, '(CIDR_MATCH(source.ip, "::/0") AND source.address LIKE "*:*")'),
-        ({"key_label|cidr": "10.0.0.0/8"}, 'CIDR_MATCH(TO_IP(keytrip.key_label), "10.0.0.0/8")'),
+        (
+            {"key_label|cidr": "10.0.0.0/8"},
+            (
+                '(CIDR_MATCH(TO_IP(keytrip.key_label), "10.0.0.0/8")'
+                ' AND NOT keytrip.key_label LIKE "*:*" AND NOT keytrip.key_label LIKE "*:*.*")'
+            ),
+        ),
         ({"asn": 7}, "`source.as.number` == 7"),
         ({"model": None}, f"{MODEL} IS NULL"),
     ],
@@ -227,3 +233,39 @@ def test_an_earlier_version_is_refused(version: str, words: str) -> None:
     """A version without a reliable join, or none at all, is wrong usage."""
     with pytest.raises(UsageError, match=words):
         compile_to("esql", [base()], [base()], (), {"target_version": version})
+
+
+def chained(rules: list[str], kind: str = "event_count", **changes: Any) -> Document:
+    """Return a correlation over `counted` and what else is named."""
+    correlation = {"type": kind, "rules": rules, "group-by": ["key_id"], "timespan": "1w"}
+    count = {"condition": {"gte": 2}} if kind == "event_count" else {}
+    return document({"name": "outer", "correlation": {**correlation, **count}, **changes})
+
+
+def test_alerts_beside_records_are_one_pass() -> None:
+    """A record's row has the id of its document; only there the rule's own condition is asked, or an alert is two."""
+    found = steps(chained(["counted", "base"]), counted(), base({"a": {"model": None}, "condition": "a"}))
+    assert found[0] == "FROM logs-keytrip.usage-* METADATA _index, _id"
+    assert sum(step.startswith("STATS") for step in found) == 2
+    (made,) = [step for step in found if "kt_id = " in step]
+    assert 'kt_id = CASE(kt_branch == "b1", CONCAT(_index, "/", _id), "")' in made
+    assert f'kt_c0 = CASE(kt_branch == "b1", CASE({MODEL} IS NULL, 1, 0), 0)' in made
+
+
+def test_what_cannot_stand_beside_records() -> None:
+    """A temporal rule above has a schedule for its window, and a baseline below would need rows of its own."""
+    for outer, inner in (
+        (chained(["counted", "base"], "temporal"), counted()),
+        (chained(["counted", "base"]), counted(baseline=DAILY)),
+    ):
+        assert (
+            "esql cannot put alerts beside other events: counted, base" in compiled("esql", outer, inner, base()).reason
+        )
+
+
+def test_a_group_has_one_name() -> None:
+    """Under its own name again, the optimiser of 8.19 loses it for a value of the same field."""
+    inner = counted(group_by=("key_id", "hour_of_day"))
+    value = {"type": "value_sum", "condition": {"field": "hour_of_day", "gt": 1}, "group-by": ["hour_of_day"]}
+    outer = document({"name": "outer", "correlation": {**value, "rules": ["counted"], "timespan": "1d"}})
+    assert any("BY hour_of_day, window_start" in step for step in steps(outer, inner, base()))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from compile.rules import base, document
 from compile.small_pack import RULE, Writer, found, writer
 
 from keytrip.cli.app import run
@@ -42,6 +43,28 @@ def texts(target: str, *packs: Path) -> dict[str, str]:
     documents = load_rules(packs)
     rules = [document for document in documents if "filter" not in document.data]
     return {one.rule: one.text for one in compile_to(target, rules, documents, packs)}
+
+
+def test_a_pattern_that_takes_a_filters_selections_is_refused() -> None:
+    """They stand beside the rule's own, under names that begin with `_`."""
+    wide, own = (base({"_a": {"user": "x"}, "condition": f"1 of {pattern}"}) for pattern in ("_*", "_a*"))
+    filtered = {"rules": "any", "scanner": {"user_agent": "scan"}, "condition": "not 1 of scan*"}
+    narrowing = document({"name": "no_scan", "logsource": {"category": "ai_usage"}, "filter": filtered})
+    (made,) = compile_to("duckdb", [wide], [wide, narrowing])
+    assert "'_*' in its condition would take the selections of a filter too" in made.reason
+    assert compile_to("duckdb", [wide], [wide])[0].text
+    assert compile_to("duckdb", [own], [own, narrowing])[0].text
+
+
+def test_a_filter_leaves_the_rule_as_it_is() -> None:
+    """A list of conditions is narrowed once for each target, however many are compiled before."""
+    rule = base({"a": {"user": "x"}, "b": {"user": "y"}, "condition": ["a", "b"]})
+    filtered = {"rules": ["base"], "scanner": {"user_agent": "scan"}, "condition": "not 1 of scan*"}
+    documents = [rule, document({"name": "no_scan", "logsource": {"category": "ai_usage"}, "filter": filtered})]
+    first, again = (compile_to("opensearch", [rule], documents)[0] for _ in range(2))
+    assert first == again
+    assert first.text.count("user_agent") == 2
+    assert rule.data["detection"]["condition"] == ["a", "b"]
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
@@ -182,9 +205,9 @@ DETECTIONS: dict[str, tuple[dict[str, str], str, int]] = {
     "no rule": ({"category: ai_usage}": "category: ai_leak, product: gitlab}"}, "the filter does nothing", 3),
     "another": ({"category: ai_usage": "category: ai_use"}, "logsource category 'ai_use' is none of ai_*", 3),
     "field": ({"source_ip:": "sourceip:"}, "no field 'sourceip' in usage records; did you mean source_ip?", 6),
-    "modifier": ({"source_ip:": "source_ip|nothing:"}, "Unknown modifier", 1),
-    "double": ({"source_ip: 192.0.2.66": "cost_usd: 1*"}, "cost_usd is a double: a text test on it is refused", 1),
-    "condition": ({"not (ip": "not (ipp"}, "", 1),
+    "modifier": ({"source_ip:": "source_ip|nothing:"}, "Unknown modifier", 6),
+    "double": ({"source_ip: 192.0.2.66": "cost_usd: 1*"}, "cost_usd is a double: a text test on it is refused", 6),
+    "condition": ({"not (ip": "not (ipp"}, "Detection 'ipp' not defined", 8),
     "member": ({"title:": "about: x\ntitle:"}, "unknown member `about`", 1),
 }
 

@@ -41,6 +41,30 @@ def test_keywords_are_refused(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", sorted(TARGETS))
+@pytest.mark.parametrize("text", ["a and 1 of zz*", "a or not all of zz*", "1 of _*"])
+def test_a_pattern_without_a_selection_is_refused(target: str, text: str) -> None:
+    """It is not left out, which would change what the rest means."""
+    reason = compiled(target, matching({"user": "x"}, condition=text)).reason
+    assert reason.startswith("made.yml:1: base: no selection is called")
+    assert reason.endswith("which its condition asks for; selections: a")
+
+
+def test_an_integer_that_no_double_is() -> None:
+    """SPL has doubles only, and would find the neighbours too."""
+    rule = matching({"input_tokens": 2**53 + 1})
+    assert "SPL takes 9007199254740993 for its neighbours" in compiled("splunk", rule).reason
+    assert all(
+        "9007199254740993" in condition(target, rule) for target in ("duckdb", "esql", "lucene", "opensearch", "spark")
+    )
+
+
+def test_two_integers_are_compared_with_all_their_digits() -> None:
+    """Query DSL makes no doubles of them, which beyond 2^53 would be equal to their neighbours."""
+    assert "(double)" not in condition("opensearch", matching({"input_tokens|fieldref": "output_tokens"}))
+    assert "(double)" in condition("opensearch", matching({"input_tokens|fieldref": "cost_usd"}))
+
+
+@pytest.mark.parametrize("target", sorted(TARGETS))
 def test_number_or_its_text(target: str) -> None:
     """Equality on a number field is the same for 5 and for "5", and a mapped network holds no address."""
     assert condition(target, matching({"status_code": 5})) == condition(target, matching({"status_code": "5"}))

@@ -24,7 +24,8 @@ VARIABLES = {"one": ["a"], "two": ["x*", "y"], "ports": [1, 22], "nets": ["10.0.
 def selection(test: dict[str, Any]) -> dict[str, Any]:
     """Return a selection as pySigma gets it."""
     detection = {"a": test, "condition": "a"}
-    document = Document({"name": "made", "detection": detection}, Path("made.yml"), 3, VARIABLES)
+    data = {"name": "made", "logsource": {"category": "ai_usage"}, "detection": detection}
+    document = Document(data, Path("made.yml"), 3, VARIABLES)
     found: dict[str, Any] = prepared(document)["detection"]["a"]
     return found
 
@@ -52,6 +53,8 @@ def selection(test: dict[str, Any]) -> dict[str, Any]:
         ({"day": [date(2026, 4, 1), None]}, {"day": ["2026-04-01", None]}),
         ({"status_code|startswith": [4, "5"]}, {"status_code|startswith": ["4", "5"]}),
         ({"user|neq": [None, 5]}, {"user|neq": [None, 5]}),
+        ({"user|startswith|fieldref|cased": "model"}, {"user|cased|fieldref|startswith": "model"}),
+        ({"user|re": r"^a\z"}, {"user|re": r"^a(?-m:$)"}),
     ],
     ids=str,
 )
@@ -75,6 +78,9 @@ def test_values(test: dict[str, Any], wanted: dict[str, Any]) -> None:
         ),
         ({"user|base64": "a*"}, "a text with wildcards has no base64"),
         ({"user|base64offset|contains|all": ["a", "b"]}, "`all` of several texts in base64offset"),
+        ({"user|contains": []}, "user|contains: an empty list beside a modifier; write `user: null`"),
+        ({"user|re|startswith": "a"}, "`startswith` beside `re`"),
+        ({"user|cased|re": "a"}, "`cased` beside `re`"),
     ],
     ids=str,
 )
@@ -91,6 +97,24 @@ def test_two_tests_of_one_key_both_hold() -> None:
     both = matching({"user|contains": "a", "user|base64|contains": "b", "user|base64offset|contains": "cde"})
     text = condition("duckdb", both)
     assert all(part in text for part in ("%a%", "%yg==%", "%y2rl%"))
+
+
+def test_rules_of_other_logsources_are_left_as_they_are() -> None:
+    """The backends of pySigma settle what a modifier means there."""
+    test = {"user|re|startswith": "[[a]", "user|startswith": []}
+    data = {"name": "made", "logsource": {"category": "process_creation"}, "detection": {"a": test, "condition": "a"}}
+    assert prepared(Document(data, Path("made.yml"), 1))["detection"]["a"] == test
+
+
+@pytest.mark.parametrize("target", ["duckdb", "esql", "opensearch", "spark", "splunk"])
+def test_a_reference_may_mind_case(target: str) -> None:
+    """`cased` before or after `fieldref`, for one field or several, compares as written."""
+    cased = condition(target, matching({"user|cased|fieldref": "model"}))
+    assert cased == condition(target, matching({"user|fieldref|cased": "model"}))
+    assert "lower" not in cased.lower()
+    assert "lower" in condition(target, matching({"user|fieldref": "model"})).lower()
+    both = condition(target, matching({"user|cased|fieldref|endswith": ["model", "project"]}))
+    assert "lower" not in both.lower()
 
 
 @given(text=TEXTS)

@@ -192,3 +192,70 @@ def test_what_a_hunt_needs_to_know() -> None:
     rule = compiled(inner, counts, outer)
     assert (rule.refused, rule.reach, rule.reads) == ("", None, ("usage", "audit"))
     assert {"key_id", "model", "provider"} <= set(rule.fields)
+
+
+@pytest.mark.parametrize(
+    ("members", "problem"),
+    [
+        ({"kind": "value_sum", "condition": {"field": "model", "gt": 1}}, "model is no number: value_sum needs one"),
+        ({"kind": "value_avg", "condition": {"field": "timestamp", "gt": 1}}, "timestamp is no number"),
+        ({"kind": "value_sum", "condition": {"field": ["asn", "cost_usd"], "gt": 1}}, "value_sum needs one field"),
+        *(
+            ({"kind": "value_percentile", "condition": {"field": "asn", "gt": 1, **more}}, "from 0 to 100")
+            for more in ({}, {"percentile": 33.3}, {"percentile": 101}, {"percentile": -1})
+        ),
+        ({"kind": "event_count", "rules": []}, "refers to no rule"),
+        (
+            {
+                "kind": "event_count",
+                "group_by": ["key_id"],
+                "baseline": {"table": "key_cost_daily", "exceeds": "mean", "missing": "maybe"},
+            },
+            "`missing` is 'maybe'; `ignore` or `fire`",
+        ),
+        (
+            {
+                "kind": "event_count",
+                "group_by": ["provider"],
+                "baseline": {"table": "org_cost_daily", "absent": True, "requires": "keys"},
+            },
+            "`requires: keys` needs a key column of that table in group-by; group by key_id",
+        ),
+    ],
+    ids=str,
+)
+def test_what_has_no_value_is_refused(members: dict[str, Any], problem: str) -> None:
+    """With the rule's place, not by an engine's error."""
+    rules = members.pop("rules", ["one"])
+    reason = compiled(correlation("counted", rules, **members)).refused
+    assert reason.startswith("made.yml:1: counted: ")
+    assert problem in reason
+
+
+def test_a_percentile_may_be_written_in_any_way() -> None:
+    """As a text, or with a fraction of nothing."""
+    written = [{"field": "asn", "gt": 1, "percentile": percentile} for percentile in (90, "90", 90.0)]
+    made = [compiled(correlation("counted", ["one"], "value_percentile", condition=one)) for one in written]
+    assert made[0].sql
+    assert [one.sql for one in made] == [made[0].sql] * 3
+
+
+def test_a_fault_that_pysigma_finds_has_its_place() -> None:
+    """So a hunt that skips the rule says where it is."""
+    rule = document(
+        {
+            "name": "bad",
+            "logsource": {"category": "ai_usage"},
+            "detection": {"a": {"model|cidr": "x"}, "condition": "a"},
+        }
+    )
+    assert compile_rule(rule, [rule]).refused.startswith("made.yml:1: bad: Invalid CIDR")
+
+
+@pytest.mark.parametrize("target", ["duckdb", "esql", "spark", "splunk"])
+def test_a_key_is_required_of_the_group(target: str) -> None:
+    """Also where the columns that may be absent do not name it."""
+    baseline = {"table": "org_cost_daily", "absent": True, "requires": "keys"}
+    rule = correlation("new", ["one"], "event_count", group_by=["key_id", "provider"], baseline=baseline)
+    (made,) = compile_to(target, [rule], [*BASES, rule])
+    assert made.text.count("keys") > 1

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from keytrip.compile.dialects import lucene_caseless, pcre_literal, to_lucene, to_pcre
-from keytrip.compile.regex import parse_regex
+from keytrip.compile.regex import parse_regex, readable
 from keytrip.errors import ContentError
 
 TEXTS = ("", *'abA_0\n"\\éÉ', "ab", "ba", "aab", "a\nb", "aB", "a.b", "a-b", "a é", "a0\n", "#@")
@@ -17,6 +17,11 @@ ATOMS = (*"abé.", r"\d", r"\w", r"\W", r"\s", r"\.", r"\\", "", "[ab]", "[^a]",
 EDGES = ("^", "$", "", "", "")
 REPEATS = ("", "", "", "*", "+", "?", "{2}", "{0,1}", "{1,}?", "*?")
 FLAGS = ("", "i", "s", "m", "im", "ims")
+
+
+# What RE2 knows and Python's `re`, by which pySigma checks, does not read, or warns of.
+ODD = (r"\z", r"\x{41}", r"[\x{41}-\x{43}]", r"\Qa.b\E", r"\Q[", "(?P<n>a)", "[[:alpha:]_]", "[^[:digit:]]", "[[a]")
+ODD_TOO = ("[a&&b]", "[a|b~~c]", "[]a]", "[^]a]", "[:alpha:]", r"\[", r"[\]a]", r"[\\]")
 
 
 def made(random: Random) -> str:
@@ -111,3 +116,20 @@ def test_literals() -> None:
     assert not re.search(r"\\(?!x[0-9a-f]{2})", pcre_literal(text))
     assert re.fullmatch(lucene_caseless("a*É#1"), "A*é#1")
     assert not re.fullmatch(lucene_caseless("a*É#1"), "AA*é#1")
+
+
+def test_what_python_does_not_read_is_said_in_other_words() -> None:
+    """The words mean the same to RE2, Python compiles them without a warning, and our reader takes them."""
+    random = Random(3)  # noqa: S311 - test data
+    con = duckdb.connect()
+    for _ in range(300):
+        pieces = [random.choice((*ODD, *ODD_TOO, "a", "b*", "^", "$", ".")) for _ in range(random.randint(1, 4))]
+        text = random.choice(("", "(?m)")) + "".join(dict.fromkeys(pieces))
+        other = readable(text)
+        re.compile(other)
+        parse_regex(other)
+        answers = [
+            con.execute("select regexp_matches(unnest($1), $2)", [list(TEXTS), t]).fetchall() for t in (text, other)
+        ]
+        assert answers[0] == answers[1], (text, other)
+    assert readable("(?<name>a)") == "(?P<name>a)"

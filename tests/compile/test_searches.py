@@ -78,7 +78,7 @@ def filter_of(*rules: Any) -> Any:
         ({"hour_of_day|lt": 6}, "% 24) < params.number", {"number": 6.0}),
         ({"day": "2026-04-01"}, "toLocalDate().toString() == params.text", {"text": "2026-04-01"}),
         ({"model|fieldref|startswith": "model_raw"}, ".toLowerCase().startsWith(String.valueOf(", None),
-        ({"input_tokens|fieldref": "output_tokens"}, "(double) doc['gen_ai.usage.input_tokens'].value ==", None),
+        ({"input_tokens|fieldref": "cost_usd"}, "(double) doc['gen_ai.usage.input_tokens'].value ==", None),
     ],
 )
 def test_scripts(test: dict[str, Any], source: str, params: dict[str, Any] | None) -> None:

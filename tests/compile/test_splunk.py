@@ -335,3 +335,13 @@ def test_options() -> None:
         compile_to("splunk", [base()], [base()], (), {"layout": "x"})
     found = compile_to("splunk", [counted()], [counted(), base()], (), {"data_model": "a b | delete"})[0]
     assert "cannot be a data model" in found.reason
+
+
+def test_an_alert_beside_records() -> None:
+    """Its events may differ in what the rule beside it asks, and what it counts may have to be made first."""
+    inner = counted("value_count", {"field": "day", "gte": 1}, ())
+    beside = {"type": "event_count", "rules": ["counted", "base"], "timespan": "1d", "condition": {"gte": 2}}
+    outer = document({"name": "outer", "correlation": beside})
+    found = text("splunk", outer, inner, base({"a": {"model": None}, "condition": "a"}))
+    assert 'kt_c0 = if((kt_branch = "b01"), kt_c0, 0)' in found
+    assert 0 < found.index("kt_day = ") < found.index("kt_x0 = ")

@@ -269,6 +269,7 @@ CORRELATIONS: tuple[tuple[dict[str, Any], Any], ...] = (
     ({"rules": ["inner"], "timespan": "1w"}, None),
     ({"rules": ["inner"], "group-by": ["key_id", "model_family"], "timespan": "36h"}, None),
     ({"rules": ["inner"], **_PER_MODEL}, {"table": "key_models", "absent": True, "requires": "keys"}),
+    ({"rules": ["inner", "other"], "timespan": "1w", "condition": {"gte": 2}}, None),
     ({"rules": ["inner"], "timespan": "1w"}, {"table": "key_models", "absent": True, "share": {"gte": 0.2}}),
 )
 

@@ -130,7 +130,7 @@ def _same(value: Any, other: Any, modifiers: set[str]) -> bool:
         return False
     if not isinstance(value, str) and not isinstance(other, str) and not modifiers & _PARTS:
         return bool(value == other)
-    left, right = _lower(str(value)), _lower(str(other))
+    left, right = (str(one) if "cased" in modifiers else _lower(str(one)) for one in (value, other))
     if "contains" in modifiers or {"startswith", "endswith"} <= modifiers:
         return right in left
     if "startswith" in modifiers:
@@ -180,9 +180,17 @@ def _searched(value: str, pattern: str, modifiers: Sequence[str]) -> bool:
     chosen = re.NOFLAG
     for modifier in set(modifiers) & set(flags):
         chosen |= flags[modifier]
+    pattern = _in_pythons_words(pattern)
     # Python's $ matches before a last newline, too
     strict = pattern if "m" in modifiers else re.sub(r"(?<!\\)\$", r"\\Z", pattern)
     return re.search(_ascii_classes(strict), value, chosen) is not None
+
+
+def _in_pythons_words(pattern: str) -> str:
+    """Say what RE2 has and Python has not: quoted texts, characters by number, a class by name, the very end."""
+    pattern = re.sub(r"\\Q(.*?)(?:\\E|$)", lambda quoted: re.escape(quoted[1]), pattern)
+    pattern = re.sub(r"\\x\{([0-9a-f]+)\}", lambda code: re.escape(chr(int(code[1], 16))), pattern)
+    return pattern.replace("[:upper:]", "A-Z").replace(r"\z", r"\Z")
 
 
 _CLASSES = {r"\d": "0-9", r"\w": "0-9A-Za-z_"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,19 @@ import pytest
 from engines.worlds import World, world_of_files
 from judge.test_parity import DATA, Said, said
 
+from keytrip.errors import UsageError
+from keytrip.export.connection import Connection
+from keytrip.export.live.address import live_connection
 from keytrip.rules.load import Document, load_rules
+
+
+def named(siem: str) -> Connection:
+    """Return where a SIEM is; without it the running test is skipped, in CI too: it is the user's to name one."""
+    if not os.environ.get(f"KEYTRIP_LIVE_{siem}_URL"):
+        with pytest.raises(UsageError) as raised:
+            live_connection(siem, os.environ)
+        pytest.skip(str(raised.value))
+    return live_connection(siem, os.environ)
 
 
 @pytest.fixture(scope="module")

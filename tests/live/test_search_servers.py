@@ -12,18 +12,20 @@ from engines.test_esql_parity import compiled_rules
 from engines.test_opensearch_parity import unequal
 from engines.worlds import World, differences, ship
 from judge.test_parity import Said
-from live.conftest import reference
-from live.options import Address, live_address
+from live.conftest import named, reference
 
 from keytrip.compile.targets import compile_to
+from keytrip.export.connection import Connection
+from keytrip.export.http import authorization, tls_context
 from keytrip.rules.load import Document, alerting
 
 NAMESPACE = "live"
 
 
-def client_of(address: Address) -> Iterator[SearchClient]:
+def client_of(connection: Connection) -> Iterator[SearchClient]:
     """Yield a client of a server that holds nothing of keytrip but what an earlier run left, and take that away."""
-    client = SearchClient(address.url, address.authorization, address.context, NAMESPACE)
+    proof = authorization(connection.credential).get("Authorization", "")
+    client = SearchClient(connection.url, proof, tls_context(connection), NAMESPACE)
     found = client.call("GET", "/_resolve/index/logs-keytrip.*,keytrip_*")
     names = {entry["name"] for kind in ("indices", "data_streams") for entry in found[kind] if entry["name"][0] != "."}
     ours = {name for name in names if name.startswith("logs-") and name.endswith(f"-{NAMESPACE}")}
@@ -42,13 +44,13 @@ def client_of(address: Address) -> Iterator[SearchClient]:
 @pytest.fixture(scope="module")
 def elastic() -> Iterator[SearchClient]:
     """The Elasticsearch that KEYTRIP_LIVE_ELASTIC_URL names."""
-    yield from client_of(live_address("ELASTIC", "ApiKey", "API_KEY"))
+    yield from client_of(named("ELASTIC"))
 
 
 @pytest.fixture(scope="module")
 def open_search() -> Iterator[SearchClient]:
     """The OpenSearch that KEYTRIP_LIVE_OPENSEARCH_URL names."""
-    yield from client_of(live_address("OPENSEARCH"))
+    yield from client_of(named("OPENSEARCH"))
 
 
 def test_elastic(elastic: SearchClient, world: World, documents: list[Document], expected: Said) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from engines.worlds import World, in_order
 from judge.test_parity import Said
-from live.conftest import reference
-from live.options import Address, live_address
-from live.splunk_client import SplunkClient
+from live.conftest import named, reference
 from live.splunk_stub import SplunkStub
 
 from keytrip.baselines.jobs import load_jobs
 from keytrip.compile.targets import compile_to
+from keytrip.export.connection import Connection
+from keytrip.export.credentials import Credential
 from keytrip.export.layout import SPLUNK_INDEX, lookup_name, splunk_event, splunk_lookup_rows
+from keytrip.export.live.splunk import LiveSplunk, live_splunk
 from keytrip.records.sql import quote_name
 from keytrip.rules.load import Document, alerting
 
@@ -24,20 +25,20 @@ TIMES = ("window_start", "window_end", "first_seen", "last_seen")
 
 
 @pytest.fixture(scope="module")
-def splunk() -> SplunkClient:
+def splunk() -> LiveSplunk:
     """The Splunk that KEYTRIP_LIVE_SPLUNK_URL and KEYTRIP_LIVE_SPLUNK_HEC_URL name."""
-    return SplunkClient(live_address("SPLUNK"), live_address("SPLUNK_HEC", "Splunk", "TOKEN"))
+    return live_splunk(named("SPLUNK"), named("SPLUNK_HEC"))
 
 
 @pytest.fixture
-def stub() -> Iterator[SplunkClient]:
+def stub() -> Iterator[LiveSplunk]:
     """A stub that runs searches on the small machine."""
     with SplunkStub() as running:
-        here = Address(running.url, "Bearer made-up", running.context)
-        yield SplunkClient(here, here)
+        here = Connection(running.url, Credential("bearer", secret="made-up"), options={"app": "search"})  # noqa: S106
+        yield live_splunk(here, here)
 
 
-def ship(client: SplunkClient, world: World) -> None:
+def ship(client: LiveSplunk, world: World) -> None:
     """Put a world's usage records and tables into Splunk.
 
     Raises:
@@ -66,7 +67,7 @@ def _typed(text: str | None, name: str, like: object) -> object:
 
 
 def differences(
-    client: SplunkClient, world: World, rules: list[Document], documents: list[Document]
+    client: LiveSplunk, world: World, rules: list[Document], documents: list[Document]
 ) -> tuple[dict[str, object], list[dict[str, Any]]]:
     """Return rule -> (DuckDB's rows, Splunk's) where they differ, and all of Splunk's rows."""
     found: dict[str, object] = {}
@@ -84,7 +85,7 @@ def differences(
     return found, every
 
 
-def check(client: SplunkClient, world: World, documents: list[Document], expected: Said) -> None:
+def check(client: LiveSplunk, world: World, documents: list[Document], expected: Said) -> None:
     """Ship the records, run every correlation, and compare."""
     ship(client, world)
     found, rows = differences(client, world, alerting(documents), documents)
@@ -92,12 +93,12 @@ def check(client: SplunkClient, world: World, documents: list[Document], expecte
     assert reference(rows) == expected
 
 
-def test_splunk(splunk: SplunkClient, world: World, documents: list[Document], expected: Said) -> None:
+def test_splunk(splunk: LiveSplunk, world: World, documents: list[Document], expected: Said) -> None:
     """SPL gives DuckDB's alerts for every correlation, and the reference rules give the reference's."""
     check(splunk, world, documents, expected)
 
 
-def test_stub(stub: SplunkClient, world: World, documents: list[Document], expected: Said) -> None:
+def test_stub(stub: LiveSplunk, world: World, documents: list[Document], expected: Said) -> None:
     """What a server takes in by these calls it finds. What a Splunk makes of them, no stub shows."""
     only = [rule for rule in documents if rule.name.startswith("reference_") or not rule.references]
     check(stub, world, only, expected)

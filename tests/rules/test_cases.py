@@ -132,6 +132,25 @@ def test_the_static_floor_keeps_its_fraction() -> None:
     assert not failures(tried(case("below", fires=False, events=two, baseline=rows), case(events=three, baseline=rows)))
 
 
+def test_records_of_one_id_are_one() -> None:
+    """As in a hunt: of one source and request_id the earliest counts; without an id none is a duplicate."""
+    later = {**EVENT, "timestamp": "2026-11-19T11:00:00Z", "request_count": 4}
+    same, other = {"request_id": "r", "source": "s"}, {"request_id": "r", "source": "t"}
+    undated = {**EVENT, **same, "timestamp": "never", "request_count": 9}
+    rows = {"key_requests_daily": [{"key_id": "key_a", "mean": EVENT["request_count"]}]}
+
+    def of(name: str, first: Mapping[str, Any], second: Mapping[str, Any], *, fires: bool) -> dict[str, Any]:
+        return case(name, fires=fires, events=[{**later, **first}, {**EVENT, **second}, undated], baseline=rows)
+
+    assert not failures(
+        tried(
+            of("the earliest", same, same, fires=False),
+            of("two sources", same, other, fires=True),
+            of("without an id", {}, {}, fires=True),
+        )
+    )
+
+
 def test_times_may_be_unquoted() -> None:
     """A time that YAML already read means the same as its text, and one that is none leaves the event undated."""
     aware = Case.model_validate({"name": "x", "fires": True, "events": [{"timestamp": "2026-11-19T23:30:00-01:00"}]})

@@ -11,7 +11,7 @@ import typer
 from keytrip.cli import options as opt
 from keytrip.cli.output import Format, harmless, note, show, write
 from keytrip.cli.problems import ProblemFormat, show_problems
-from keytrip.errors import UsageError
+from keytrip.errors import ContentError, UsageError
 
 _PANEL = "Content"
 
@@ -116,8 +116,14 @@ def check(
     where = tuple(pack or ()), tuple(paths or ())
     problems = in_order([*check_content(*where, opt.variables(var)), *check_destinations(*where)])
     show_problems(problems, form)
-    note(f"{len(problems)} problem{'' if len(problems) == 1 else 's'}", quiet=quiet)
-    return int(bool(problems))
+    warnings = sum(problem.warning for problem in problems)
+    told = [_counted(len(problems) - warnings, "problem"), *([_counted(warnings, "warning")] if warnings else [])]
+    note(", ".join(told), quiet=quiet)
+    return int(len(problems) > warnings)
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}{'' if number == 1 else 's'}"
 
 
 def test(
@@ -125,11 +131,15 @@ def test(
     pack: opt.Packs = None,
     var: opt.Vars = None,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Run again on each save, until interrupted.")] = False,
+    live: Annotated[
+        str | None,
+        typer.Option("--live", metavar="TARGET", help="Run them in a real SIEM: splunk, esql, lucene, opensearch."),
+    ] = None,
     form: opt.FormatOption = Format.table,
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> int:
-    """Run the rules' own cases in DuckDB.
+    """Run the rules' own cases in DuckDB, or with --live in a real SIEM, which KEYTRIP_LIVE_... variables name.
 
     Of a case that fails it shows the events and baseline rows, which events matched, what was computed, and which
     conditions did not hold. Exits 1 if a case fails.
@@ -142,6 +152,10 @@ def test(
     from keytrip.rules.load import load_rules
 
     packs, values = tuple(pack or ()), opt.variables(var)
+    if live is not None:
+        if watch:
+            raise UsageError("--watch does not go with --live", hint="watch in DuckDB, then run once in the SIEM")
+        return _tested_live(live, names, load_rules(packs, values), packs, form, quiet)
     if watch:
         from keytrip.cli.watch import again
 
@@ -158,6 +172,33 @@ def _tested(
 
     chosen = _chosen(documents, names, None, loud=True)
     results = run_cases([*with_bases(chosen, documents), *filters_of(documents)], packs)
+    return _told(results, form, quiet)
+
+
+def _tested_live(
+    target: str,
+    names: list[str] | None,
+    documents: Sequence[Any],
+    packs: tuple[Path, ...],
+    form: Format,
+    quiet: bool,
+) -> int:
+    import os
+
+    from keytrip.cli.live import run_live
+    from keytrip.rules.filters import filters_of
+    from keytrip.rules.load import with_bases
+
+    chosen = _chosen(documents, names, None, loud=True)
+    results, refused = run_live(target, [*with_bases(chosen, documents), *filters_of(documents)], packs, os.environ)
+    for name, why in sorted(refused.items()):
+        note(f"skipped {name}: {why}", quiet=quiet)
+    if refused and not results:
+        raise ContentError(f"no rule could run in {target}", hint="try another target")
+    return _told(results, form, quiet)
+
+
+def _told(results: Sequence[Any], form: Format, quiet: bool) -> int:
     failed = [r for r in results if not r.passed]
     if form is not Format.table:
         rows = [{"rule": r.rule, "case": r.case, "passed": r.passed, "detail": r.report} for r in results]

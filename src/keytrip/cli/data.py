@@ -272,7 +272,9 @@ def _verdict(result: Any, rules: Sequence[Any], fail_on: str | None, *, strict: 
         note(f"{result.left_out} windows begin before the snapshot's end and were not scored", quiet=quiet)
     note(f"{len(result.alerts)} alerts from {result.report.records} records", quiet=quiet)
     if rules and len(result.skipped) == len(rules):
-        raise DataError("no rule could run", hint="build the missing tables: `keytrip baseline build`")
+        tables = any(why.endswith(" is missing") for why in result.skipped.values())
+        hint = "build the missing tables: `keytrip baseline build`" if tables else "each line above says why"
+        raise DataError("no rule could run", hint=hint)
     if result.left_out and not result.scored:
         raise DataError("no window is left to score: all records are within the baseline", hint="give newer records")
     if strict and result.report.rejects:

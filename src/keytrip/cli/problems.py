@@ -35,7 +35,7 @@ def show_problems(problems: Sequence[Problem], form: ProblemFormat) -> None:
         case ProblemFormat.github:
             write("".join(f"{annotation(problem)}\n" for problem in problems))
         case _:
-            columns = ("path", "line", "rule", "problem", "hint", "kind")
+            columns = ("path", "line", "rule", "problem", "hint", "kind", "severity")
             show([_row(problem) for problem in problems], columns, Format(form.value))
 
 
@@ -48,7 +48,13 @@ def _row(problem: Problem) -> dict[str, Any]:
         "problem": problem.message,
         "hint": problem.hint,
         "kind": problem.kind,
+        "severity": _severity(problem),
     }
+
+
+def _severity(problem: Problem) -> str:
+    """Return the word that SARIF and GitHub have for how bad it is."""
+    return "warning" if problem.warning else "error"
 
 
 def sarif(problems: Sequence[Problem]) -> dict[str, Any]:
@@ -66,7 +72,7 @@ def _result(problem: Problem, index: int) -> dict[str, Any]:
     return {
         "ruleId": problem.kind,
         "ruleIndex": index,
-        "level": "error",
+        "level": _severity(problem),
         "message": {"text": _said(problem)},
         "locations": [
             {
@@ -97,7 +103,7 @@ def annotation(problem: Problem) -> str:
     place = problem.place
     about = {"file": place.path or "", "line": str(place.line or 1), "title": f"keytrip {problem.kind}"}
     members = ",".join(f"{name}={_escaped(value, more=':,')}" for name, value in about.items())
-    return f"::error {members}::{_escaped(_said(problem))}"
+    return f"::{_severity(problem)} {members}::{_escaped(_said(problem))}"
 
 
 def _escaped(text: str, more: str = "") -> str:

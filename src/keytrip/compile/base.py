@@ -16,9 +16,11 @@ from sigma.exceptions import SigmaConversionError, SigmaError
 from sigma.processing.pipeline import ProcessingItem, ProcessingPipeline
 from sigma.processing.transformations import FieldMappingTransformation, SetStateTransformation
 from sigma.rule import SigmaRule
+from sigma.types import SigmaNull
 
 from keytrip.compile.formats import Writer, Written, as_it_is, check_schedulable
 from keytrip.compile.plan import Narrowing, Plan
+from keytrip.compile.references import check_patterns, keep_case
 from keytrip.compile.resolve import NARROWING, place_of, plan_of, table_of
 from keytrip.compile.schedule import EVERY_EVENT, range_of
 from keytrip.compile.stock import convert_parted, stock_backend
@@ -175,6 +177,8 @@ class KeytripBackend(TextQueryBackend):
             self.init_processing_pipeline(output_format)
         self.last_processing_pipeline.apply(rule)
         self._table = table_of(rule)
+        check_patterns(rule.detection)
+        keep_case(rule.detection.detections.values())
         parsed = [condition.parsed for condition in rule.detection.parsed_condition]
         condition = self._condition(rule, parsed)
         rule.set_conversion_result([condition])
@@ -281,11 +285,12 @@ class KeytripBackend(TextQueryBackend):
             problem = "correlations over several tables"
         else:
             return first, self.any_of([base.condition for base in plan.bases])
-        raise ContentError(f"{problem} are not compiled for this target yet", hint="duckdb and spark say them")
+        raise ContentError(f"{problem} are not compiled for this target yet", hint="esql, splunk, duckdb and spark can")
 
     def convert_condition_val(self, cond: ConditionValueExpression, state: ConversionState) -> Any:  # noqa: ARG002
         """Refuse keywords: a record has no text of its own to search."""
-        raise ContentError(f"keyword {cond.value} has no field to search", hint="name a field")
+        word = "null" if isinstance(cond.value, SigmaNull) else f"keyword {cond.value}"
+        raise ContentError(f"{word} has no field to search", hint="name a field")
 
     # -- fields ----------------------------------------------------------------------------------------------------
 

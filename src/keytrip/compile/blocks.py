@@ -83,6 +83,8 @@ def _check_form(data: Mapping[str, Any], on: tuple[str, ...], group_by: tuple[st
         raise ContentError("a baseline block has either `exceeds` or `absent: true`")
     if data.get("absent") and {"where", "missing"} & set(data):
         raise ContentError("`where` and `missing` belong to `exceeds`")
+    if data.get("missing", "ignore") not in {"ignore", "fire"}:
+        raise ContentError(f"`missing` is {data['missing']!r}"[:100], hint="`ignore` or `fire`")
     if not data.get("absent") and {"share", "requires"} & set(data):
         raise ContentError("`share` and `requires` belong to `absent`")
     outside = [] if "share" in data else [c for c in on if c not in group_by]
@@ -113,6 +115,9 @@ def _membership(
         other = str(data["requires"])
         if other not in jobs:
             raise ContentError(f"no job makes the table {other!r}", hint="one of: " + ", ".join(sorted(jobs)))
-        required = (other, tuple(c for c in jobs[other].table_key if c in on and c in group_by))
+        required = (other, tuple(c for c in jobs[other].table_key if c in group_by))
+        if not required[1]:
+            hint = "group by " + " or ".join(jobs[other].table_key)
+            raise ContentError(f"`requires: {other}` needs a key column of that table in group-by", hint=hint)
     keys = {name: jobs[name].table_key for name in (table, *([required[0]] if required else []))}
     return replace(block, requires=required, share=threshold, keys=keys)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -176,7 +177,8 @@ def _rule_problems(
     try:
         check_shape(document)
     except ContentError as error:
-        yield Problem(error.place, error.message, error.hint)
+        named = re.match(r"`([\w.-]+)`", error.message)
+        yield subject.problem(error.message, *(named[1].split(".") if named else ()), hint=error.hint)
         return
     readable = all(check_rule.is_readable(base) for base in bases)
     for about, check in check_rule.CHECKS:

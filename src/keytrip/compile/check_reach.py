@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from itertools import product
 from math import inf
@@ -206,12 +207,13 @@ def _constant(expression: Expression) -> float | None:
 
 
 def fed(rule: Rule) -> Iterator[Problem]:
-    """Some source reads the records that the rule is about."""
+    """Some source reads the records that the rule is about; a SIEM may hold others, so this is but a warning."""
     named = vocabulary().by_category((rule.data.get("logsource") or {}).get("category"))
     read = [table.category for table in vocabulary().tables.values() if _is_read(table)]
     if named is not None and named[1].category not in read:
         message = f"no source reads {named[1].category} records"
-        yield rule.subject.problem(message, "logsource", "category", hint="one of: " + ", ".join(read))
+        hint = f"ship them to the SIEM yourself, or write one of: {', '.join(read)}"
+        yield replace(rule.subject.problem(message, "logsource", "category", hint=hint), warning=True)
 
 
 def _is_read(table: Table) -> bool:

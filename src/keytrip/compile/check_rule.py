@@ -12,6 +12,7 @@ from keytrip.compile.check_cases import near_misses
 from keytrip.compile.check_reach import conditions, fed, selections, thresholds
 from keytrip.compile.check_tags import HINTS, licence, tags
 from keytrip.compile.problems import Fault, Problem, Subject, model_faults, nearest
+from keytrip.compile.values import number_in
 from keytrip.errors import ContentError
 from keytrip.records.vocabulary import Table, vocabulary
 from keytrip.rules.cases import CATEGORY, cases_of, table_of_event
@@ -36,6 +37,8 @@ _HINTS = {
     "filter": "rules, a selection, and condition: not selection",
     "related": "such as {id: the other rule's id, type: derived}",
 }
+# Modifiers beside which a test is still one of equality.
+_EQUALITY = frozenset({"all", "neq"})
 # Members that pySigma does not read: a fault in them does not keep a rule from being compiled.
 _OURS = frozenset({"triage", "tests", "name", "description"})
 
@@ -165,6 +168,25 @@ def fields(rule: Rule) -> Iterator[Problem]:
     yield from unknown_fields(rule.subject, name, table, (*selected, *grouped))
 
 
+def values(rule: Rule) -> Iterator[Problem]:
+    """A number field is compared with numbers: nothing equals a word."""
+    detection = rule.data.get("detection") or {}
+    for table in tables_of([rule.subject.document]).values():
+        for path, field in selected_fields(detection, "detection"):
+            modifiers = str(path[-1]).split("|")[1:]
+            if field in table.columns and table.columns[field].numeric and not set(modifiers) - _EQUALITY:
+                yield from _words(rule.subject, path, field, _member(rule.data, [*map(str, path)]))
+
+
+def _words(subject: Subject, path: _Place, field: str, value: Any) -> Iterator[Problem]:
+    texts = [text for text in (value if isinstance(value, list) else [value]) if isinstance(text, str)]
+    words = [text for text in texts if number_in(text) is None and not set(text) & set("*?%")]
+    if words:
+        yield subject.problem(
+            f"{field} is a number, and {words[0]!r} is none", *path, hint="nothing equals it: write a number"
+        )
+
+
 _Place = tuple[str | int, ...]
 
 
@@ -254,6 +276,7 @@ CHECKS = (
     ("parameter", parameters),
     ("field", category),
     ("field", fields),
+    ("field", values),
     ("reach", conditions),
     ("reach", selections),
     ("reach", thresholds),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from keytrip.compile.fault_lines import fault_line, hint_for, ours
 from keytrip.compile.problems import Problem, Subject
 from keytrip.errors import ContentError, KeytripError
 from keytrip.rules.baseline import placed_blocks
@@ -67,6 +68,17 @@ def readers(
 
 
 def _read(document: Document, documents: Sequence[Document], packs: tuple[Path, ...]) -> Iterator[Problem]:
+    def said(other: Document) -> list[str]:
+        return [problem.message for problem in _faults(other, [other], packs)]
+
+    for problem in _faults(document, documents, packs):
+        place = problem.place
+        if (place.path, place.line) == (str(document.path), document.line):
+            place = replace(place, line=fault_line(document, problem.message, said))
+        yield replace(problem, place=place)
+
+
+def _faults(document: Document, documents: Sequence[Document], packs: tuple[Path, ...]) -> Iterator[Problem]:
     from sigma.exceptions import SigmaError
 
     from keytrip.compile.compiled import collection_of, compile_or_raise
@@ -74,11 +86,8 @@ def _read(document: Document, documents: Sequence[Document], packs: tuple[Path, 
     try:
         yield from _objections(collection_of([document], documents))
         compile_or_raise(document, documents, packs)
-    except SigmaError as error:
-        cause = error.__cause__
-        yield _placed(document, cause if isinstance(cause, KeytripError) else ContentError(_first(error)))
-    except KeytripError as error:
-        yield _placed(document, error)
+    except (SigmaError, KeytripError) as error:
+        yield _placed(document, ours(error))
 
 
 def _objections(collection: Any) -> Iterator[Problem]:
@@ -89,17 +98,14 @@ def _objections(collection: Any) -> Iterator[Problem]:
         issues = [issue for rule in collection.rules for issue in checker.validate(rule)] + checker.finalize()
         for issue in issues:
             for rule in issue.rules:
-                yield Problem(place_of(rule), _words(issue))
+                words = _words(issue)
+                yield Problem(place_of(rule), words, hint_for(words))
 
 
 def _words(issue: Any) -> str:
     names = [field.name for field in fields(issue) if field.name not in {"rules", "detection_item"}]
     about = [str(getattr(issue, name)) for name in names]
     return ": ".join([issue.description, *about])
-
-
-def _first(error: Exception) -> str:
-    return str(error.args[0] if error.args else type(error).__name__)
 
 
 def _placed(document: Document, error: KeytripError) -> Problem:

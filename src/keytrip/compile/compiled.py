@@ -172,16 +172,22 @@ def _check_filter(document: Document) -> None:
         raise ContentError(str(error), place=document.place, hint="the filter is wrong, not the rule") from error
 
 
+def reason_of(document: Document, error: Exception) -> str:
+    """Return why a rule was refused; pySigma's own errors print the whole rule, of which the message is enough."""
+    for found in (error.__cause__, error):
+        if isinstance(found, KeytripError):
+            return str(found)
+    return f"{document.place}: {error.args[0] if error.args else type(error).__name__}"
+
+
 def compile_rule(document: Document, documents: Sequence[Document], packs: Sequence[Path] = ()) -> CompiledRule:
     """Return one rule compiled for DuckDB, or why it cannot be."""
     from sigma.exceptions import SigmaError
 
     try:
         return compile_or_raise(document, documents, tuple(packs))
-    except SigmaError as error:
-        reason = str(error.__cause__ if isinstance(error.__cause__, KeytripError) else error)
-    except KeytripError as error:
-        reason = str(error)
+    except (SigmaError, KeytripError) as error:
+        reason = reason_of(document, error)
     return CompiledRule(
         document.name,
         str(document.data.get("id")),

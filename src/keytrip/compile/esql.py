@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
@@ -11,8 +11,9 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.base import METHODS
 from keytrip.compile.elastic import NegationAtLeaves
+from keytrip.compile.esql_beside import Beside, can_stand_beside
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
-from keytrip.compile.esql_events import alert_column, event_steps
+from keytrip.compile.esql_events import Source, alert_column, event_steps, record_source
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, shape_steps, verdict_steps
 from keytrip.compile.esql_temporal import temporal_steps
 from keytrip.compile.formats import Writer, as_it_is
@@ -26,6 +27,7 @@ _OLDEST = "8.19"
 _VERSION = re.compile(r"\d{1,3}\.\d{1,3}(\.\d{1,3})*")
 _MILLISECONDS = "times are cut to milliseconds"
 _LIMITED = f"at most {ROWS:,} rows"
+_COUNTED = "the count of distinct values of an inner rule is approximate beyond 40,000"
 _APPROXIMATE = "the percentile is approximate for many values"
 _SCHEDULED = "the window is the schedule's: the query has to cover exactly the last timespan"
 
@@ -116,15 +118,22 @@ class EsqlBackend(NegationAtLeaves):
                 chain with a temporal correlation in it, whose window is the schedule's.
         """
         ranked = any(each.type in {"value_median", "value_percentile"} for each in plan.all)
-        more = [(_APPROXIMATE, ranked), (_SCHEDULED, plan.temporal)]
+        counted = any(inner.type == "value_count" for each in plan.all if each.mixed for inner in each.inner)
+        more = [(_APPROXIMATE, ranked), (_COUNTED, counted), (_SCHEDULED, plan.temporal)]
         self.deviations = (_MILLISECONDS, _LIMITED, *(words for words, here in more if here))
         steps = [*self._alerts(plan), *shape_steps(plan)]
         head = header_of(plan, _needs(plan.reads, [t for each in plan.all for t in each.tables]), self.deviations)
         source = ", ".join(_events_of(table) for table in plan.reads)
-        return _query(head, source if len(plan.reads) == 1 else f"{source} METADATA _index", steps)
+        beside = any(each.mixed for each in plan.all)
+        metadata = " METADATA _index, _id" if beside else " METADATA _index" if len(plan.reads) > 1 else ""
+        return _query(head, f"{source}{metadata}", steps)
 
     def _alerts(self, plan: Plan) -> list[str]:
         """Return the steps to one row an alert."""
+        if plan.mixed and can_stand_beside(plan):
+            beside = Beside(plan, self.column)
+            rows = [*beside.steps()]
+            return [*day_steps("\n".join(rows)), *rows, *self._of_events(beside.plan, beside.source)]
         inner = self.inner_of(plan)
         steps, column = list[str](), self.column
         if inner is not None:
@@ -135,10 +144,15 @@ class EsqlBackend(NegationAtLeaves):
                 )
             steps = [*self._alerts(inner), "RENAME last_seen AS @timestamp"]
             column = partial(alert_column, inner)
-        events = event_steps(plan, column)
+        return [*steps, *self._of_events(plan, record_source(column))]
+
+    @staticmethod
+    def _of_events(plan: Plan, read: Callable[[str | Plan], Source]) -> list[str]:
+        """Return the steps from events, or rows of several kinds, to one row an alert."""
+        events = event_steps(plan, read)
         groups = temporal_steps(plan, events) if plan.temporal else group_steps(plan, events.columns.__getitem__)
         made = [*events.steps, *groups]
-        return [*steps, *day_steps("\n".join(made)), *made, *verdict_steps(plan)]
+        return [*day_steps("\n".join(made)), *made, *verdict_steps(plan)]
 
 
 def _events_of(table: str) -> str:

@@ -140,6 +140,11 @@ def _within(of: Named, network: str, column: Column) -> Condition:
     name = column(of.name)
     address = "source.ip" if name == "source.address" else f"TO_IP({name})"
     text = f'CIDR_MATCH({address}, "{network}")'
+    if address != "source.ip":
+        # an address that would be another in its normal form is none in a text that was not normalised
+        return Condition(
+            f'{text} AND {"" if ":" in network else "NOT "}{name} LIKE "*:*" AND NOT {name} LIKE "*:*.*"', (address,)
+        )
     if ":" in network and IPv6Network(network).overlaps(MAPPED):
         # Elasticsearch keeps an IPv4 address as ::ffff:a.b.c.d, which lies in these networks
         text = f'{text} AND {name} LIKE "*:*"'
@@ -149,7 +154,7 @@ def _within(of: Named, network: str, column: Column) -> Condition:
 def _same(leaf: SameAs, column: Column) -> str:
     if leaf.numeric or leaf.of.field.type == "timestamp":
         return f"{column(leaf.of.name)} == {column(leaf.other.name)}"
-    left, right = (_folded(of, column, cased=False) for of in (leaf.of, leaf.other))
+    left, right = (_folded(of, column, cased=leaf.cased) for of in (leaf.of, leaf.other))
     match leaf.part:
         case "start":
             return f"STARTS_WITH({left}, {right})"

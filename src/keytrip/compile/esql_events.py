@@ -6,7 +6,7 @@ Where an event can stand for two groups (two rules over one source that call the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keytrip.compile.esql_conditions import Column, quote_column, quote_esql
@@ -57,28 +57,47 @@ def alert_column(inner: Plan, name: str) -> str:
     return _NULLS.get(found.type if found else "", "TO_STRING(null)")
 
 
-def event_steps(plan: Plan, column: Column) -> Events:
+@dataclass(frozen=True)
+class Source:
+    """Where events come from.
+
+    Attributes:
+        mark: The condition that an event is of it.
+        column: Gives the text of a field of its events.
+    """
+
+    mark: str
+    column: Column
+
+
+def record_source(column: Column) -> Callable[[str | Plan], Source]:
+    """Return how records are told and read, or the alerts of one correlation, which need no mark."""
+    return lambda source: Source(of_table(source) if isinstance(source, str) else "true", column)
+
+
+def event_steps(plan: Plan, read: Callable[[str | Plan], Source]) -> Events:
     """Return the events of a plan's bases, those with null in a group field left out.
 
     Args:
         plan: The correlation.
-        column: Gives the text of a field of the source's events.
+        read: Says how events of a base's source are told and read.
 
     Raises:
         ContentError: ES|QL cannot make a field of an inner correlation's alerts.
     """
     views = views_of(plan)
     if len(views) == 1:
+        column = read(views[0].source).column
         columns = _columns(plan, views[0], column)
         return Events((f"WHERE {_test(plan, views[0], columns)}",), columns, _marks(plan, views[0], column))
     tables = len({origin(view.source) for view in views}) > 1
-    tests = [_whole_test(plan, view, column, tables=tables) for view in views]
+    tests = [_whole_test(plan, view, read(view.source), tables=tables) for view in views]
     steps = [f"WHERE {' OR '.join(f'({test})' for test in tests)}"]
-    marks = [_of_table(view) for view in views]
+    marks = [read(view.source).mark for view in views]
     if any(view.earlier for view in views):
         steps += _doubled(tests)
         marks = [f'kt_view == "v{number}"' for number in range(len(views))]
-    return _picked(plan, [(mark, view) for mark, view in zip(marks, views, strict=True)], column, steps)
+    return _picked(plan, [(mark, view) for mark, view in zip(marks, views, strict=True)], read, steps)
 
 
 def _columns(plan: Plan, view: View, column: Column) -> dict[str, str]:
@@ -89,7 +108,7 @@ def _test(plan: Plan, view: View, columns: Mapping[str, str]) -> str:
     """Return the condition of a view's events."""
     made = set(DERIVED.values())
     present = [f"{columns[name]} IS NOT NULL" for name in plan.group_by if columns[name] not in made]
-    condition = _condition(view.bases)
+    condition = condition_of(view.bases)
     if not condition:
         return " AND ".join(dict.fromkeys(present)) or "true"
     if not present:
@@ -97,18 +116,20 @@ def _test(plan: Plan, view: View, columns: Mapping[str, str]) -> str:
     return " AND ".join(dict.fromkeys([*present, condition if condition in present else f"({condition})"]))
 
 
-def _condition(bases: Sequence[Base]) -> str:
+def condition_of(bases: Sequence[Base]) -> str:
     """Return the condition that any of the bases matches, empty for alerts, all of which count."""
     found = list(dict.fromkeys(base.condition for base in bases))
     return found[0] if len(found) == 1 else " OR ".join(f"({condition})" for condition in found)
 
 
-def _of_table(view: View) -> str:
-    return f'_index LIKE "*logs-keytrip.{view.source}-*"'
+def of_table(table: str) -> str:
+    """Return the condition that an event is a record of a canonical table."""
+    return f'_index LIKE "*logs-keytrip.{table}-*"'
 
 
-def _whole_test(plan: Plan, view: View, column: Column, *, tables: bool) -> str:
-    tests = [_of_table(view)] if tables else []
+def _whole_test(plan: Plan, view: View, source: Source, *, tables: bool) -> str:
+    column = source.column
+    tests = [source.mark] if tables else []
     tests.append(f"({_test(plan, view, _columns(plan, view, column))})")
     tests += [f"CASE({_same(plan, view, other, column)}, false, true)" for other in view.earlier]
     return " AND ".join(tests)
@@ -116,7 +137,7 @@ def _whole_test(plan: Plan, view: View, column: Column, *, tables: bool) -> str:
 
 def _same(plan: Plan, view: View, other: View, column: Column) -> str:
     """Return the condition that `other` has the event too, in the same group."""
-    tests = [f"({_condition(other.bases) or 'true'})"]
+    tests = [f"({condition_of(other.bases) or 'true'})"]
     tests += [f"{column(ours)} == {column(theirs)}" for ours, theirs in other_names(plan, view, other)]
     return " AND ".join(tests)
 
@@ -139,12 +160,14 @@ def _doubled(tests: Sequence[str]) -> list[str]:
     return [f'EVAL kt_view = SPLIT(CONCAT({", ".join(each)}), ",")', "MV_EXPAND kt_view", 'WHERE kt_view != ""']
 
 
-def _picked(plan: Plan, choices: Sequence[tuple[str, View]], column: Column, steps: Sequence[str]) -> Events:
+def _picked(
+    plan: Plan, choices: Sequence[tuple[str, View]], read: Callable[[str | Plan], Source], steps: Sequence[str]
+) -> Events:
     """Return events whose columns and marks are those of the view that a row is of."""
     names = {name: f"kt_f{number}" for number, name in enumerate(plan.event_fields)}
-    columns = [(mark, _columns(plan, view, column)) for mark, view in choices]
+    columns = [(mark, _columns(plan, view, read(view.source).column)) for mark, view in choices]
     made = [f"{short} = {_case([(mark, c[name]) for mark, c in columns])}" for name, short in names.items()]
-    each = [(mark, _marks(plan, view, column)) for mark, view in choices]
+    each = [(mark, _marks(plan, view, read(view.source).column)) for mark, view in choices]
     marks = tuple(
         " OR ".join(f"({mark} AND {found[number]})" for mark, found in each if found[number] != "false")
         for number in range(len(plan.bases))

@@ -45,14 +45,14 @@ def day_steps(text: str) -> list[str]:
 
 def group_steps(plan: Plan, column: Column) -> list[str]:
     """Return the steps from events to one row a group and window; `column` gives the text of a canonical field."""
-    by = [f"{quote_column(name)} = {column(name)}" for name in plan.group_by]
-    by.append(f"window_start = {_window(plan)}")
+    by = [_named(name, column(name)) for name in plan.group_by]
+    by.append(f"window_start = {window_text(plan)}")
     fields, block = [column(name) for name in plan.fields], plan.share_block
     if block is None:
         return _counted(plan, fields, by)
     if plan.type in _UNSUMMABLE:
         return [*_absent(block, {c: column(c) for c in block.on}, "1"), *_counted(plan, fields, by)]
-    by += [f"{quote_column(c)} = {column(c)}" for c in block.on if c not in plan.group_by]
+    by += [_named(c, column(c)) for c in block.on if c not in plan.group_by]
     summed = [f"kt_sum = SUM(TO_DOUBLE({field}))" for field in fields]
     value = ["value = SUM(kt_sum)"] if summed else []
     return [
@@ -63,10 +63,16 @@ def group_steps(plan: Plan, column: Column) -> list[str]:
     ]
 
 
+def _named(name: str, text: str) -> str:
+    """Return a group's column; under a name that it has already, 8.19's optimiser loses it for the values."""
+    column = quote_column(name)
+    return column if text == column else f"{column} = {text}"
+
+
 def verdict_steps(plan: Plan) -> list[str]:
     """Return the steps that keep the rows which meet every condition; all that a temporal one asks for is met."""
-    tests = [] if plan.temporal else [_threshold("value", plan.threshold)]
-    tests += [_threshold("share", b.share) for b in plan.blocks if b.share is not None]
+    tests = [] if plan.temporal else [threshold_test("value", plan.threshold)]
+    tests += [threshold_test("share", b.share) for b in plan.blocks if b.share is not None]
     steps = [f"WHERE {' AND '.join(tests)}"] if tests else []
     aside: list[tuple[str, str]] = []
     for number, block in enumerate(plan.blocks):
@@ -99,8 +105,11 @@ def result_columns(plan: Plan) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _window(plan: Plan) -> str:
-    """Return the window's start; the shift keeps the dividend positive, since integer division truncates."""
+def window_text(plan: Plan) -> str:
+    """Return the start of an event's window.
+
+    The shift keeps the dividend positive, since integer division truncates.
+    """
     width = plan.seconds * 1000
     shift = (plan.seconds - plan.offset) * 1000 if plan.offset else 0
     if not shift:
@@ -198,7 +207,8 @@ def _absent(block: Block, text: Mapping[str, str], weight: str) -> list[str]:
     return [*_join(block.table, block.on, block, text), f"EVAL kt_absent = CASE({test}, {weight}, 0)"]
 
 
-def _threshold(name: str, threshold: Threshold) -> str:
+def threshold_test(name: str, threshold: Threshold) -> str:
+    """Return the comparison of a column with a threshold."""
     sign = {"=": "==", "<>": "!="}.get(threshold.operator, threshold.operator)
     return f"{name} {sign} {esql_number(threshold.number)}"
 
@@ -220,5 +230,6 @@ def _block_steps(block: Block) -> list[str]:
     if block.share is None:
         steps = [*_join(block.table, block.on, block, own), "WHERE baseline_found IS NULL"]
     if block.requires is not None and block.requires[1]:
-        steps += [*_join(*block.requires, block, own), "WHERE baseline_found"]
+        known = {name: quote_column(name) for name in block.requires[1]}
+        steps += [*_join(*block.requires, block, known), "WHERE baseline_found"]
     return steps

@@ -29,6 +29,7 @@ from sigma.types import (
 )
 
 from keytrip.compile.base import KeytripBackend
+from keytrip.compile.references import CasedReference
 from keytrip.compile.regex import Regex, parse_regex
 from keytrip.compile.values import fold, has_wildcard, number_in, pieces, refuse_text_test
 from keytrip.errors import ContentError
@@ -37,6 +38,8 @@ from keytrip.records.vocabulary import Field
 Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 Part: TypeAlias = Literal["whole", "start", "end", "anywhere"]
 
+# The one field whose texts are addresses in their normal form.
+ADDRESS = "source_ip"
 MAPPED = IPv6Network("::ffff:0:0/96")
 _OPERATORS: dict[CompareOperators, Operator] = {
     CompareOperators.LT: "<",
@@ -130,6 +133,7 @@ class SameAs:
     of: Named
     other: Named
     part: Part
+    cased: bool
 
     @property
     def numeric(self) -> bool:
@@ -263,4 +267,4 @@ def _same_as(of: Named, other: Named, value: SigmaFieldReference) -> Leaf:
         raise ContentError(f"{of.name} and {other.name}: a time compares with a time only")
     if "double" in types and (part != "whole" or not numeric):
         raise ContentError(f"{of.name} and {other.name}: a double has no text to compare", hint="compare numbers")
-    return SameAs(of, other, part)
+    return SameAs(of, other, part, isinstance(value, CasedReference))

@@ -16,8 +16,11 @@ from typing import Any, TypeAlias
 
 from sigma.types import SigmaString
 
+from keytrip.compile.references import in_order
+from keytrip.compile.regex import readable
 from keytrip.compile.values import number_in
 from keytrip.errors import ContentError
+from keytrip.records.vocabulary import vocabulary
 from keytrip.rules.load import Document
 
 Scalar: TypeAlias = Any
@@ -29,6 +32,7 @@ _NO_SELECTION = frozenset({"condition", "rules", "timeframe"})
 _COMPARISONS = frozenset({"gt", "gte", "lt", "lte"})
 # These look at texts, and pySigma takes no number for one.
 _TEXT = frozenset({"contains", "startswith", "endswith", "re", "cased", "windash", "base64", "base64offset", "wide"})
+_BESIDE_NO_REGEX = frozenset({"contains", "startswith", "endswith", "cased", "windash"})
 _EXACT = 2**53
 _BOM = b"\xff\xfe"
 _ENCODINGS: dict[str, Callable[[str], bytes]] = {
@@ -60,9 +64,15 @@ def prepared(document: Document) -> dict[str, Any]:
     for member in ("detection", "filter"):
         part = data.get(member)
         if isinstance(part, dict):
-            named = ((name, value, name in _NO_SELECTION) for name, value in part.items())
-            data[member] = {name: value if other else _selection(value, document) for name, value, other in named}
+            data[member] = {name: _prepared(name, value, document) for name, value in part.items()}
     return data
+
+
+def _prepared(name: Any, value: Any, document: Document) -> Any:
+    if name not in _NO_SELECTION:
+        return _selection(value, document)
+    # pySigma writes each filter's condition into a list of them
+    return [*value] if isinstance(value, list) else value
 
 
 def _selection(part: Any, document: Document) -> Any:
@@ -83,6 +93,8 @@ def _item(key: str, value: Any, document: Document) -> tuple[str, Any]:
     values = [v.isoformat() if type(v) is date else v for v in (value if isinstance(value, list) else [value])]
     try:
         modifiers, values = _applied(name, modifiers, values, document.variables)
+        if _governed(document):
+            modifiers, values = _settled(name, modifiers, values)
     except ContentError as error:
         raise ContentError(f"{key}: {error.message}", place=document.place, hint=error.hint) from None
     # a list of one stands for it: some modifiers take no list
@@ -104,6 +116,31 @@ def _applied(
     else:
         values = [_operand(one) for one in values]
     return _encoded(modifiers, values)
+
+
+def _governed(document: Document) -> bool:
+    """Whether SEMANTICS governs a rule: pySigma's own backends get all others as they are written."""
+    logsource = document.data.get("logsource")
+    category = logsource.get("category") if isinstance(logsource, dict) else None
+    return isinstance(category, str) and vocabulary().by_category(category) is not None
+
+
+def _settled(name: str, modifiers: list[str], values: list[Scalar]) -> tuple[list[str], list[Scalar]]:
+    """Return a test in the order, and with expressions in the words, that pySigma takes.
+
+    Raises:
+        ContentError: It has no value to modify, or a part of a text beside `re`: pySigma would take it for another.
+    """
+    if not values and set(modifiers) - _WITH_NULL:
+        raise ContentError(
+            "an empty list beside a modifier", hint=f"write `{name}: null` for an event without the field"
+        )
+    if "re" not in modifiers:
+        return in_order(modifiers), values
+    if beside := set(modifiers) & _BESIDE_NO_REGEX:
+        hint = "an expression minds case; use ^ and $, or `i`"
+        raise ContentError(f"`{min(beside)}` beside `re`", hint=hint)
+    return modifiers, [readable(one) if isinstance(one, str) else one for one in values]
 
 
 def _bound(value: Scalar) -> Scalar:

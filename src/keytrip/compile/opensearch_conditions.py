@@ -124,11 +124,14 @@ def _same(leaf: SameAs, backend: ElasticBackend) -> Json:
     present = [f"doc['{_quoted(name)}'].size() > 0" for name in names]
     of, other = (_value(of, backend) for of in (leaf.of, leaf.other))
     if leaf.numeric:
-        test = f"(double) {of} == (double) {other}"
+        # two integers as they are: a double has not all of their digits
+        exact = {leaf.of.field.type, leaf.other.field.type} == {"int"}
+        test = f"{of} == {other}" if exact else f"(double) {of} == (double) {other}"
     elif leaf.of.field.type == "timestamp":
         test = f"{of}.toInstant().equals({other}.toInstant())"
     else:
-        left, right = (f"String.valueOf({text}).toLowerCase()" for text in (of, other))
+        fold = "" if leaf.cased else ".toLowerCase()"
+        left, right = (f"String.valueOf({text}){fold}" for text in (of, other))
         test = f"{left}.{_PARTS[leaf.part]}({right})"
     return _scripted(" && ".join([*present, test]))
 

@@ -51,16 +51,19 @@ class Problem:
         message: What is wrong.
         hint: What to write instead.
         kind: One of KINDS.
+        warning: Whether the content is sound all the same.
     """
 
     place: Place
     message: str
     hint: str = ""
     kind: str = "schema"
+    warning: bool = False
 
     def __str__(self) -> str:
         """Return the problem as one line."""
-        return " ".join(str(KeytripError(self.message, place=self.place, hint=self.hint)).split())
+        message = f"warning: {self.message}" if self.warning else self.message
+        return " ".join(str(KeytripError(message, place=self.place, hint=self.hint)).split())
 
 
 def of_kind(kind: str, problems: Iterable[Problem]) -> Iterator[Problem]:

@@ -274,8 +274,13 @@ def folded(ranges: Ranges) -> Ranges:
         if high - low > _WIDEST_FOLD:
             continue
         for code in range(low, high + 1):
-            found += [(ord(c), ord(c)) for c in (fold(chr(code)), chr(code).upper()) if len(c) == 1 and _same(c, code)]
+            found += [(ord(c), ord(c)) for c in _cases(chr(code)) if len(c) == 1 and _same(c, code)]
     return merged(found)
+
+
+def _cases(char: str) -> tuple[str, ...]:
+    # the digraphs have a case between the two
+    return fold(char), char.upper(), char.title()
 
 
 def _same(char: str, code: int) -> bool:
@@ -318,3 +323,51 @@ def _bound(reader: _Reader) -> int | Ranges:
         return ord(char)
     char = reader.next()
     return _CLASSES[char] if char in _CLASSES else _code(reader, char)
+
+
+# -- what Python's `re`, by which pySigma checks an expression, would not read, or warns of -------------------------
+
+_CODE = r"\\x\{(?P<code>[0-9A-Fa-f]{1,6})\}"
+_TOKEN = re.compile(
+    rf"(?P<quoted>\\Q(?P<plain>.*?)(?:\\E|\Z))|(?P<end>\\z)|{_CODE}|(?P<name>\(\?<(?=[A-Za-z_]))"
+    r"|(?P<set>\[\^?\]?(?:\\.|\[:\^?\w+:\]|[^\]\\])*\])|\\.|.",
+    re.DOTALL,
+)
+_IN_SET = re.compile(rf"\[:(?P<posix>\w+):\]|{_CODE}|(?P<sign>[\[&|~])|\\.|.", re.DOTALL)
+
+
+def readable(text: str) -> str:
+    r"""Return an RE2 expression in words that Python reads too.
+
+    They stand for `\z`, `\x{2d}`, `\Q..\E`, `(?<name>`, and in sets for `[:alpha:]` and signs that Python warns of.
+    """
+    return "".join(_readable(token) for token in _TOKEN.finditer(text))
+
+
+def _readable(token: re.Match[str]) -> str:
+    if token["quoted"] is not None:
+        return re.escape(token["plain"])
+    if token["end"] is not None:
+        return "(?-m:$)"
+    if token["name"] is not None:
+        return "(?P<"
+    if token["set"] is not None:
+        inner = token["set"][1:-1]
+        return f"[{''.join(_readable_member(member) for member in _IN_SET.finditer(inner))}]"
+    return _readable_code(token)
+
+
+def _readable_member(member: re.Match[str]) -> str:
+    if member["posix"] in _POSIX:
+        return _bracketed(_POSIX[member["posix"]])
+    return f"\\{member[0]}" if member["sign"] is not None else _readable_code(member)
+
+
+def _bracketed(ranges: Ranges) -> str:
+    """Return ranges of ASCII as the inside of a set."""
+    return "".join(f"\\x{low:02x}-\\x{high:02x}" for low, high in ranges)
+
+
+def _readable_code(token: re.Match[str]) -> str:
+    code = int(token["code"] or "", 16) if token["code"] else LAST + 1
+    return re.escape(chr(code)) if code <= LAST else token[0]

@@ -26,6 +26,7 @@ _TIMESPAN = re.compile(r"(\d+)([smhdw])")
 _DIGITS = 12
 # A window has to end, and the history before it to begin, where the engines still have a date.
 _LONGEST = 100 * 366 * 86400
+_WHOLE = 100
 # Windows of the unit `w` count from Monday 1970-01-05 (SEMANTICS section 3).
 _MONDAY = 4 * 86400
 _ALIAS = re.compile(r"[A-Za-z]\w*", re.ASCII)
@@ -105,6 +106,8 @@ def _plan(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Plan:
     temporal = kind in TEMPORAL
     group_by = tuple(dict.fromkeys(rule.group_by or ()))
     bases = tuple(_bases(rule, packs))
+    if not bases:
+        raise ContentError("refers to no rule", hint="name at least one in `rules`")
     whole = ((), None, Threshold(">=", len(bases)))
     fields, percentile, threshold = whole if temporal else _counted(kind, raw_correlation(rule))
     head = header_of(rule, ())
@@ -131,12 +134,28 @@ def _plan(rule: SigmaCorrelationRule, packs: tuple[Path, ...]) -> Plan:
 
 
 def _counted(kind: str, condition: Mapping[str, Any]) -> tuple[tuple[str, ...], int | None, Threshold]:
-    """Return (fields, percentile, threshold) of a counting condition."""
+    """Return (fields, percentile, threshold) of a counting condition.
+
+    Raises:
+        ContentError: It has no field where it needs one, several where it takes one, or no good percentile.
+    """
     operator = next(name for name in OPERATORS if name in condition)
     named = condition.get("field")
     fields = (named,) if isinstance(named, str) else tuple(named or ())
     threshold = Threshold(OPERATORS[operator], float(condition[operator]))
-    return (fields if kind != "event_count" else ()), condition.get("percentile"), threshold
+    if kind == "event_count":
+        return (), None, threshold
+    if not fields or (len(fields) > 1 and kind != "value_count"):
+        raise ContentError(f"{kind} needs one field", hint="such as `field: input_tokens` in the condition")
+    return fields, _percentile(condition) if kind == "value_percentile" else None, threshold
+
+
+def _percentile(condition: Mapping[str, Any]) -> int:
+    number = float(condition.get("percentile", -1))
+    if not (0 <= number <= _WHOLE and number.is_integer()):
+        hint = "such as `percentile: 95` in the condition"
+        raise ContentError("value_percentile needs a whole number from 0 to 100 as its percentile", hint=hint)
+    return int(number)
 
 
 def window_of(timespan: str) -> tuple[int, int]:
@@ -203,6 +222,9 @@ def _check_fields(plan: Plan) -> None:
             if found is None:
                 own, hint = base.field(name), "name the base's own field in `aliases`, or group by another"
                 raise ContentError(f"{base.name} has no field {own!r}", hint=hint)
+            if name in plan.fields and plan.type != "value_count" and not found.numeric:
+                hint = "`value_count` counts the values of any field"
+                raise ContentError(f"{name} is no number: {plan.type} needs one", hint=hint)
             types[DUCKDB_TYPES[found.type]] = base.name
         if len(types) > 1:
             kinds = " and ".join(f"{kind.lower()} in {base}" for kind, base in types.items())

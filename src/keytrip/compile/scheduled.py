@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from keytrip.compile.attack import threats_of
-from keytrip.compile.compiled import collection_of
+from keytrip.compile.compiled import collection_of, reason_of
 from keytrip.compile.formats import Written, schedule_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.monitors import monitor_rule
@@ -20,7 +20,7 @@ from keytrip.compile.savedsearches import search_name, search_settings
 from keytrip.compile.security_analytics import security_analytics
 from keytrip.compile.splunk_parameters import with_macros
 from keytrip.compile.stock import is_foreign
-from keytrip.compile.targets import backend_of, reason_of
+from keytrip.compile.targets import backend_of
 from keytrip.errors import ContentError, KeytripError, UsageError
 
 if TYPE_CHECKING:

@@ -113,6 +113,7 @@ class Beside:
         """Yield the steps from events to one row a record and alert."""
         tests = {key: self._test(source) for key, source in self.sources.items()}
         texts = [text for source in self.sources.values() for text in self._names(source).values()]
+        texts += [text for inner in self.of.inner for text in self._counted(inner)]
         yield from day_steps("".join([*tests.values(), *texts]))
         yield f"where {any_of(list(tests.values()))}"
         branches = [f'if({test}, "b{number:02}", {_NULL})' for number, test in enumerate(tests.values())]
@@ -146,6 +147,8 @@ class Beside:
     def _columns(self) -> Iterator[str]:
         records = [self.mark(source) for source in self.sources.values() if isinstance(source, str)]
         yield f"kt_id = {f'if({any_of(records)}, kt_row, 0)' if records else '0'}"
+        # of a record only: the events of one alert may differ in it
+        yield from (f"{name} = if({any_of(records)}, {name}, 0)" for name in self.conditions.values())
         windows = [(self.mark(inner), window_text(inner)) for inner in self.of.inner]
         yield f"window_start = {picked([*windows, ('', '0')])}"
         for number, inner in enumerate(self.of.inner):

@@ -13,8 +13,22 @@ from typing import TypeAlias
 from sigma.types import SpecialChars
 
 from keytrip.compile.dialects import pcre_literal, to_pcre
-from keytrip.compile.leaves import Absent, Compares, Equals, Leaf, Like, Matches, Named, Never, Present, SameAs, Within
+from keytrip.compile.leaves import (
+    ADDRESS,
+    Absent,
+    Compares,
+    Equals,
+    Leaf,
+    Like,
+    Matches,
+    Named,
+    Never,
+    Present,
+    SameAs,
+    Within,
+)
 from keytrip.compile.values import decimal_text
+from keytrip.errors import ContentError
 
 Column: TypeAlias = Callable[[str], str]
 
@@ -22,7 +36,7 @@ FALSE = "(1 = 0)"
 _UNSAFE = re.compile(r'["\\`$\x00-\x1f\x7f]')
 _TEXT = re.compile(r'"[^"]*"|\'[^\']*\'')
 _NUMERIC = re.compile(r"\s*(?:[-+.]*\d|[-+]?(?:inf|nan))", re.IGNORECASE)
-_ADDRESS = {4: r"^[0-9]{1,3}([.][0-9]{1,3}){3}\z", 6: r"^[0-9a-f.]*:[0-9a-f:.]*\z"}
+_ADDRESS = {4: r"^[0-9]{1,3}([.][0-9]{1,3}){3}\z", 6: r"^[0-9a-f]*:[0-9a-f:]*\z"}
 _PIECES = {SpecialChars.WILDCARD_MULTI: "(?s:.*)", SpecialChars.WILDCARD_SINGLE: "(?s:.)"}
 
 
@@ -48,14 +62,26 @@ def spl_condition(leaf: Leaf, column: Column) -> str:
             return _present([of], column, _regex(_text(of, column), to_pcre(regex)))
         case Compares(of, operator, number):
             value = f"tonumber({column(of.name)})" if of.field.shipped else column(of.name)
-            test = f"({value} {operator} {decimal_text(number)})"
+            test = f"({value} {operator} {_number(of, number)})"
             return f"((isnotnull({value})) AND {test})" if of.field.shipped else test
         case Within(of, network):
-            name = column(of.name)
+            name = _folded(of, column, cased=of.name == ADDRESS)
             shape = _regex(name, _ADDRESS[network.version])
             return _present([of], column, f'({shape} AND (if(cidrmatch("{network}", {name}), 1, 0) = 1))')
         case SameAs(of, other):
             return _present([of, other], column, _same(leaf, column))
+
+
+def _number(of: Named, number: float) -> str:
+    """Return a number as SPL writes it.
+
+    Raises:
+        ContentError: It is an integer that no double is.
+    """
+    if number != float(number):
+        hint = "esql, opensearch, duckdb and spark can"
+        raise ContentError(f"{of.name}: SPL takes {number} for its neighbours, as a double", hint=hint)
+    return decimal_text(number)
 
 
 def parenthesised(text: str) -> str:
@@ -113,7 +139,7 @@ def _same(leaf: SameAs, column: Column) -> str:
     if leaf.of.field.type == "timestamp" or leaf.numeric:
         left, right = (f"tonumber({column(of.name)})" for of in (leaf.of, leaf.other))
         return f"((isnotnull({left})) AND (isnotnull({right})) AND ({left} = {right}))"
-    left, right = (_folded(of, column, cased=False) for of in (leaf.of, leaf.other))
+    left, right = (_folded(of, column, cased=leaf.cased) for of in (leaf.of, leaf.other))
     match leaf.part:
         case "start":
             return f'((len({right}) = 0) OR (("x".substr({left}, 1, len({right}))) = ("x".{right})))'

@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
-from keytrip.compile.leaves import Absent, Compares, Equals, Leaf, Like, Matches, Named, Never, Present, SameAs, Within
+from keytrip.compile.leaves import (
+    ADDRESS,
+    Absent,
+    Compares,
+    Equals,
+    Leaf,
+    Like,
+    Matches,
+    Named,
+    Never,
+    Present,
+    SameAs,
+    Within,
+)
 from keytrip.compile.sql_dialect import Dialect
 
 
@@ -35,7 +48,8 @@ def _test(dialect: Dialect, leaf: Leaf) -> str:
         case Compares(of, operator, number):
             return f"{dialect.column(of.name)} {operator} {dialect.number(number)}"
         case Within(of, network):
-            return dialect.within(dialect.column(of.name), network)
+            # other texts than addresses were not normalised when they were read
+            return dialect.within(_folded(dialect, of, None, cased=of.name == ADDRESS), network)
         case SameAs():
             return _same(dialect, leaf)
     raise TypeError(f"{leaf} is no test")  # pragma: no cover
@@ -53,5 +67,5 @@ def _folded(dialect: Dialect, of: Named, text: str | None, *, cased: bool) -> st
 def _same(dialect: Dialect, leaf: SameAs) -> str:
     if leaf.numeric or leaf.of.field.type == "timestamp":
         return f"{dialect.column(leaf.of.name)} = {dialect.column(leaf.other.name)}"
-    left, right = (_folded(dialect, of, None, cased=False) for of in (leaf.of, leaf.other))
+    left, right = (_folded(dialect, of, None, cased=leaf.cased) for of in (leaf.of, leaf.other))
     return f"{left} = {right}" if leaf.part == "whole" else f"{dialect.parts[leaf.part]}({left}, {right})"

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from keytrip.compile.compiled import collection_of
+from keytrip.compile.compiled import collection_of, reason_of
 from keytrip.errors import KeytripError, UsageError
 
 if TYPE_CHECKING:
@@ -139,14 +139,6 @@ def compile_one(target: str, document: Document, documents: Sequence[Document], 
         return Compiled(document.name, rule_id, target, "", reason_of(document, error), document.line)
     text = text if text.endswith("\n") else text + "\n"
     return Compiled(document.name, rule_id, target, text, "", document.line, backend.range, backend.deviations)
-
-
-def reason_of(document: Document, error: Exception) -> str:
-    """Return why a rule was refused; pySigma's own errors print the whole rule, of which the message is enough."""
-    for found in (error.__cause__, error):
-        if isinstance(found, KeytripError):
-            return str(found)
-    return f"{document.place}: {error.args[0] if error.args else type(error).__name__}"
 
 
 def _text_of(collection: Any, queries: list[Any]) -> str:

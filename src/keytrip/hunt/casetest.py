@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,11 +44,12 @@ def run_cases(documents: Sequence[Document], packs: Sequence[Path] = ()) -> list
         packs: Folders layered over our content.
     """
     with open_bench(tuple(packs)) as bench:
-        bench.learn_times(case for document in documents for case in _readable(document))
+        bench.learn_times(case for document in documents for case in readable_cases(document))
         return [result for d in documents for result in _rule_results(bench, d, documents, packs)]
 
 
-def _readable(document: Document) -> tuple[Case, ...]:
+def readable_cases(document: Document) -> tuple[Case, ...]:
+    """Return a rule's cases, none where they cannot be read."""
     try:
         return cases_of(document)
     except ContentError:
@@ -63,7 +65,7 @@ def _rule_results(
     if rule.refused:
         return [CaseResult(document.name, "", passed=False, report=rule.refused)]
     try:
-        trials = _trials(bench, document, rule)
+        trials = trials_of(bench, document, rule)
     except ContentError as error:
         return [CaseResult(document.name, "", passed=False, report=str(error))]
     found = _counted(bench, trials)
@@ -103,17 +105,38 @@ def _judged(
     return CaseResult(trial.document.name, trial.case.name, passed=False, report="\n".join(lines))
 
 
-def _trials(bench: Bench, document: Document, rule: CompiledRule) -> list[Trial]:
+def trials_of(bench: Bench, document: Document, rule: CompiledRule) -> list[Trial]:
+    """Return a rule's cases with their rows by table.
+
+    Raises:
+        ContentError: A case cannot be read, or its rows cannot be put into the rule's tables.
+    """
     cases = cases_of(document)
 
     def dated(row: Row) -> Row:
         return {name: bench.times[str(value)] if name in bench.timed else value for name, value in row.items()}
 
     def trial(case: Case) -> Trial:
-        rows = {**case.baseline, **_records(rule, case)}
-        return Trial(document, rule, case, {table: [dated(row) for row in rows[table]] for table in rows})
+        records = {table: _once([dated(row) for row in rows]) for table, rows in _records(rule, case).items()}
+        tables = {table: [dated(row) for row in rows] for table, rows in case.baseline.items()}
+        return Trial(document, rule, case, {**tables, **records})
 
     return [trial(case) for case in cases]
+
+
+def _once(rows: Sequence[Row]) -> list[Row]:
+    """Return records without duplicates: of one source and request_id the earliest, then the smallest (SEMANTICS 1)."""
+
+    def order(row: Row) -> tuple[bool, str, str]:
+        time = row.get("timestamp")
+        members = {name: value for name, value in row.items() if name != EVENT}
+        return time is None, str(time), json.dumps(members, default=str, sort_keys=True)
+
+    found: dict[object, Row] = {}
+    for row in sorted(rows, key=order):
+        number = row.get("request_id")
+        found.setdefault(row[EVENT] if number is None else (row.get("source"), str(number)), row)
+    return sorted(found.values(), key=lambda row: int(row[EVENT]))
 
 
 def _records(rule: CompiledRule, case: Case) -> dict[str, list[Row]]:

@@ -142,9 +142,13 @@ def _convert(node: ast.AST, constants: Mapping[str, float], text: str) -> Expres
         case ast.BoolOp(op=op, values=values):
             name = "and" if isinstance(op, ast.And) else "or"
             return Logic(name, tuple(_logical(inner(value), text) for value in values))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS and args:
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if name in FUNCTIONS and _fits(name, len(args)):
             return Call(name, tuple(_arithmetic(inner(arg), text) for arg in args))
     raise ContentError(f"{text!r} holds what an expression may not", hint="columns, numbers, + - * / ( ), max min abs")
+
+
+def _fits(name: str, arguments: int) -> bool:
+    return arguments == 1 if name == "abs" else arguments > 0
 
 
 def _arithmetic(found: Expression, text: str) -> Expression:

@@ -103,7 +103,7 @@ def _value(random: Random) -> Mapped:
     field = random.choice(_NUMBERS)
     bound = {random.choice(("gte", "gt")): random.choice((0, 0, 0.3, 1, 17))} if kind == "value_sum" else {
         random.choice(("gt", "lt")): random.choice((-1, 0.0731, 1.313, 2**40))}  # fmt: skip
-    percentile = {"percentile": random.choice((7, 50, 90, 99))} if kind == "value_percentile" else {}
+    percentile = {"percentile": random.choice((0, 7, 50, 90, 99, 100))} if kind == "value_percentile" else {}
     return {"type": kind, "condition": {"field": field, **bound, **percentile}}
 
 
@@ -202,5 +202,7 @@ def _chain(random: Random, inner: Sequence[Document], plain: Sequence[Document])
     group = random.sample(known, min(len(known), random.choice((0, 1, 1, 2))))
     if random.random() < 0.3 and set(group) <= {*_SHARED, "key_id"} - {"key_id"}:
         chosen.append(random.choice((*inner[-12:], *plain)))
+    elif random.random() < 0.4:
+        chosen.append(random.choice([document for document in plain if _category(document) == "ai_usage"]))
     kind = _sliding_or_count(random, group or ["provider"])
     return {"correlation": {"rules": _named(chosen), **kind, **_grouped(group)}}

@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from keytrip.rules.load import Document
 
 Test = tuple[str, Any]
-TEXT_FIELDS = ("model", "model_raw", "user_agent", "key_id", "source_ip", "agent_family", "model_family", "day")
+TEXT_FIELDS = ("model", "model_raw", "user_agent", "key_id", "source_ip", "agent_family", "model_family", "day", "user")
 NUMBER_FIELDS = ("status_code", "input_tokens", "hour_of_day", "total_tokens", "request_count")
 DOUBLES = ("cost_usd", "list_price")
 # Values as the records have them (tests/engines/invented.py), parts of them, and what looks like them.
@@ -52,6 +52,7 @@ WORDS = (
         "1e3",
         "10.0.0.1",
         "2001:DB8::1",
+        "ǄX-ⴀ",
         "host-?",
         "*",
         "?",
@@ -109,6 +110,11 @@ PATTERNS = (
         "^.{3}$",
         r"\s",
         r"\S{12,}",
+        r"[ok1]\z",
+        r"^[[:upper:]_]",
+        r"\x{6f}[\x{31}-\x{39}]?\z",
+        r"\Q?c\E|\Qa*b",
+        "^(?P<first>g|k)(?:p|[12])",
         "(?i)gpt",
         "^4..$",
         "0{2}",
@@ -177,7 +183,7 @@ def _regex(random: Random) -> Test:
 
 
 def _cidr(random: Random) -> Test:
-    return f"{random.choice(('source_ip', 'source_ip', 'model'))}|cidr", _values(random, NETWORKS)
+    return f"{random.choice(('source_ip', 'source_ip', 'model', 'user'))}|cidr", _values(random, NETWORKS)
 
 
 def _number(random: Random) -> Test:
@@ -202,7 +208,10 @@ def _reference(random: Random) -> Test:
     if random.random() < 0.3 and not part:
         return f"{random.choice((*NUMBER_FIELDS, *DOUBLES))}|fieldref", random.choice((*NUMBER_FIELDS, *DOUBLES))
     fields = (*TEXT_FIELDS, *NUMBER_FIELDS[:2])
-    return f"{random.choice(fields)}|fieldref{part}", random.choice(fields)
+    modifiers = random.choice(
+        (f"|fieldref{part}", f"|fieldref{part}", f"|cased|fieldref{part}", f"{part}|fieldref|cased")
+    )
+    return f"{random.choice(fields)}{modifiers}", random.choice(fields)
 
 
 def _presence(random: Random) -> Test:
