@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from keytrip import __version__
+from keytrip.baselines.jobs import load_jobs
 from keytrip.errors import ContentError
-from keytrip.export.desired import items_of
+from keytrip.export.desired import items_of, table_facts
 from keytrip.export.layout import elastic_index_template, lookup_name
 from keytrip.export.manifest import ItemTemplate, Manifest
 from keytrip.export.model import Table
@@ -80,11 +81,11 @@ def _settings(manifest: Manifest) -> Iterator[dict[str, str]]:
 
 def _item_error(manifest: Manifest, template: ItemTemplate, options: Mapping[str, str]) -> ContentError | None:
     templates = {table: elastic_index_template(table) for table in vocabulary().tables}
-    context = {"snapshot": 1, "window": _WINDOW, "version": __version__, "options": options}
+    context = {"snapshot": 1, "window": _WINDOW, "version": __version__, "options": options, "server": [8, 19]}
     lists = [{"name": "indicators", "indicators": [dict(_INDICATOR)]}]
     one = manifest.model_copy(update={"items": (template,)})
     try:
-        items_of(one, {**context, "index_templates": templates}, _rules(manifest.targets), [_table()], lists)
+        items_of(one, {**context, "index_templates": templates}, _rules(manifest.targets), _tables(), lists)
     except ContentError as error:
         return error
     return None
@@ -127,6 +128,11 @@ def _id(number: int) -> str:
     return f"00000000-0000-4000-8000-00000000000{number}"
 
 
-def _table() -> Table:
-    columns = {"key_id": "VARCHAR", "model": "VARCHAR", "events": "BIGINT"}
-    return Table(lookup_name("sample"), ("key_id", "model"), columns, 0, "", lambda: iter(()))
+@cache
+def _tables() -> list[dict[str, Any]]:
+    """Return the facts of a table of what a key uses, and of one of daily statistics."""
+    jobs = load_jobs()
+    named = [(name, jobs[name]) for name in ("key_models", "key_cost_daily")]
+    return table_facts(
+        [Table(lookup_name(n), job.table_key, dict(job.columns), 0, "", lambda: iter(())) for n, job in named]
+    )
