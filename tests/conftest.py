@@ -27,6 +27,7 @@ UNTRACED = (
     "engines/equality/",
     "engines/test_e",
     "engines/test_harness",
+    "engines/test_hostile",
     "engines/test_opensearch_parity",
     "engines/test_sp",
     "judge/",

@@ -11,6 +11,7 @@ from keytrip.export.elastic.transport import KINDS as ELASTIC
 from keytrip.export.opensearch.transport import KINDS as OPENSEARCH
 from keytrip.export.splunk.indicators import KIND as INDICATORS
 from keytrip.export.splunk.kinds import kinds_for
+from keytrip.export.splunk.lookups import KIND as LOOKUPS
 from keytrip.export.transports import TRANSPORTS
 
 
@@ -155,7 +156,7 @@ def test_a_text_that_fails_is_found(write: Writer, tmp_path: Path) -> None:
 def test_the_kinds_of_a_transport_are_known() -> None:
     """What a manifest may list is what the transport writes."""
     splunk = {*kinds_for(enterprise_security=True)}
-    known = {"elastic": {*ELASTIC}, "opensearch": {*OPENSEARCH}, "splunk": {*splunk, INDICATORS.name}}
+    known = {"elastic": {*ELASTIC}, "opensearch": {*OPENSEARCH}, "splunk": {*splunk, INDICATORS.name, LOOKUPS.name}}
     known["splunk_app"] = splunk
     assert {name: {*one.kinds} for name, one in TRANSPORTS.items() if one.kinds} == known
 

@@ -113,11 +113,13 @@ def test_a_list_of_indicators_is_a_file(typed: Typed) -> None:
     assert not path.parent.exists()
 
 
-def test_indicators_are_not_dropped_in_silence(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_indicators_are_not_dropped_in_silence(typed: Typed) -> None:
     """A destination that makes nothing of them says so."""
-    monkeypatch.setenv("KEYTRIP_SPLUNK_APP_URL", "app")
     Path("iocs.csv").write_text(IOCS.format(agent="curl"), encoding="utf-8")
-    typed("plan splunk_app --iocs iocs.csv", *RULE, code=2)
+    Path("pack/exporters/mine").mkdir(parents=True)
+    manifest = "name: mine\nabout: x\ntransport: splunk_app\ntargets: [splunk]\n"
+    Path("pack/exporters/mine/manifest.yml").write_text(manifest, encoding="utf-8")
+    typed("plan mine --iocs iocs.csv --pack pack", *RULE, code=2)
     assert "nothing is made of indicators" in typed.err
 
 

@@ -77,7 +77,14 @@ def made(destination: str, of: Iterable[str], **options: str) -> list[Item]:
     assert not [one.reason for one in found if not one.facts]
     templates = {table: elastic_index_template(table) for table in vocabulary().tables}
     given = {**manifest.options, **options}
-    context = {"snapshot": 1, "window": {}, "version": "0", "options": given, "index_templates": templates}
+    context = {
+        "snapshot": 1,
+        "window": {},
+        "version": "0",
+        "options": given,
+        "index_templates": templates,
+        "server": [8, 19],
+    }
     return items_of(manifest, context, [one.facts for one in found], [])
 
 

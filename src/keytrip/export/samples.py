@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keytrip import __version__
+from keytrip.baselines.jobs import load_jobs
 from keytrip.errors import ContentError
 from keytrip.export.desired import items_of, table_facts
 from keytrip.export.layout import elastic_index_template, lookup_name
@@ -38,7 +39,6 @@ _COUNT: Mapping[str, Any] = {
     "timespan": "1d",
     "condition": {"gte": 5},
 }
-_PARAMETER = {"name": "least", "macro": "sample_least", "default": 5, "why": "A sample."}
 _INDICATOR: Mapping[str, Any] = {
     "kind": "ipv4",
     "value": "192.0.2.1",
@@ -81,7 +81,7 @@ def _settings(manifest: Manifest) -> Iterator[dict[str, str]]:
 
 def _item_error(manifest: Manifest, template: ItemTemplate, options: Mapping[str, str]) -> ContentError | None:
     templates = {table: elastic_index_template(table) for table in vocabulary().tables}
-    context = {"snapshot": 1, "window": _WINDOW, "version": __version__, "options": options, "server": [9, 2]}
+    context = {"snapshot": 1, "window": _WINDOW, "version": __version__, "options": options, "server": [8, 19]}
     lists = [{"name": "indicators", "indicators": [dict(_INDICATOR)]}]
     one = manifest.model_copy(update={"items": (template,)})
     try:
@@ -121,17 +121,18 @@ def _rules(targets: Sequence[str]) -> list[Mapping[str, Any]]:
     named = {"logsource": {"category": "ai_usage"}, "detection": {"a": {"model": "sample"}, "condition": "a"}}
     plain = Document({**_ABOUT, **named, "title": "Sample", "name": "sample_events", "id": _id(1)}, _PATH, 1)
     counting = Document({**_ABOUT, "title": "Count", "name": "sample", "id": _id(2), "correlation": _COUNT}, _PATH, 1)
-    written = scheduled_for(targets, [plain, counting], [plain, counting])
-    return [{**one.facts, "parameters": [_PARAMETER]} for one in written if one.facts]
+    return [one.facts for one in scheduled_for(targets, [plain, counting], [plain, counting]) if one.facts]
 
 
 def _id(number: int) -> str:
     return f"00000000-0000-4000-8000-00000000000{number}"
 
 
+@cache
 def _tables() -> list[dict[str, Any]]:
-    """Return the facts of a table of daily statistics."""
-    columns = {"key_id": "VARCHAR", "model": "VARCHAR", "events": "BIGINT"}
-    table = Table(lookup_name("sample"), ("key_id", "model"), columns, 0, "", lambda: iter(()))
-    measure = {"function": "sum", "field": "cost_usd", "whole": False}
-    return [{**facts, "measure": measure} for facts in table_facts([table])]
+    """Return the facts of a table of what a key uses, and of one of daily statistics."""
+    jobs = load_jobs()
+    named = [(name, jobs[name]) for name in ("key_models", "key_cost_daily")]
+    return table_facts(
+        [Table(lookup_name(n), job.table_key, dict(job.columns), 0, "", lambda: iter(())) for n, job in named]
+    )

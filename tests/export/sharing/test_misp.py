@@ -37,7 +37,7 @@ def test_hostile_lists_arrive(connection: Connection) -> None:
     agents = [made("user_agent", text, description=text) for text in texts if text == text.strip()]
     told(open_transport(connection, MANIFEST), *agents)
     assert bodies(open_transport(connection, MANIFEST)) == expected(*agents)
-    for text in (text for text in texts if text != text.strip()):
+    for text in [text for text in texts if text != text.strip()][:20]:
         with pytest.raises(ContentError, match="cuts spaces off"):
             told(open_transport(connection, MANIFEST), made("user_agent", text))
 
