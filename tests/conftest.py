@@ -21,7 +21,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the golden files instead of comparing them")
 
 
-# Large comparisons with another implementation. What they run, smaller tests run too; traced, they take twice as long.
+# Comparisons with another implementation, and tests that run one command many times: other tests run the same code.
+# Traced, they take up to twice as long.
 UNTRACED = (
     "engines/equality/",
     "engines/test_e",
@@ -31,7 +32,13 @@ UNTRACED = (
     "judge/",
     "compile/test_spl_meaning",
     "compile/test_stock",
+    "compile/test_check.py",
+    "compile/test_check_meaning",
+    "compile/test_filters",
+    "docs/test_commands",
+    "export/splunk/test_faults",
     "rules/test_json_schema",
+    "rules/test_odd_yaml",
     "sources/test_forms",
 )
 

@@ -19,6 +19,8 @@ import pytest
 import zstandard
 from cli.conftest import RECORD
 
+from keytrip.cli.app import run
+
 if TYPE_CHECKING:
     from cli.conftest import Done, Place
 
@@ -575,3 +577,9 @@ def test_duplicates_are_dropped_whatever_file_they_are_in(place: Place) -> None:
 
     assert done.rows[0]["duplicates"] == 1
     assert sorted(r["key_id"] for r in place.records()) == ["early", "k", "k"]
+
+
+def test_a_variable_that_is_no_utf8(capfd: pytest.CaptureFixture[str]) -> None:
+    """Bytes that no record holds are refused with the variable they are in."""
+    assert run(["compile", "key_new_network", "--target", "splunk", "--var", "office=a\udcffb"]) == 2
+    assert "--var 'office=a\\udcffb' is no UTF-8" in capfd.readouterr().err

@@ -7,6 +7,12 @@ from pathlib import Path
 import pytest
 from compile.small_pack import JOB, MANIFEST, PIPELINE, RULE, Writer, found, writer
 
+from keytrip.export.elastic.transport import KINDS as ELASTIC
+from keytrip.export.opensearch.transport import KINDS as OPENSEARCH
+from keytrip.export.splunk.indicators import KIND as INDICATORS
+from keytrip.export.splunk.kinds import kinds_for
+from keytrip.export.transports import TRANSPORTS
+
 
 @pytest.fixture
 def write(tmp_path: Path) -> Writer:
@@ -103,6 +109,55 @@ def test_a_faulty_template_is_found(write: Writer, tmp_path: Path) -> None:
     write("exporters/here/manifest.yml", MANIFEST)
     path = write("exporters/here/README.md.j2", "one\n{% for %}\n")
     assert [str(p).startswith(f"{path}:2: is no template") for p in found(tmp_path)] == [True]
+
+
+SERVER = """\
+name: here
+about: Rules for somebody.
+transport: splunk
+targets: [splunk]
+items:
+  - {kind: KIND, for: rule, name: "rule.NAME", template: rule.yml.j2, when: "WHEN"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "when", "template", "told"),
+    [
+        ("monitor", "name", "", "a: b", ("manifest.yml:6", "splunk has no items of kind 'monitor'; one of: macro, ")),
+        ("macro", "nam", "", "a: b", ("manifest.yml:6", "has no attribute 'nam'")),
+        ("macro", "name", "rule.nix", "a: b", ("manifest.yml:6", "has no attribute 'nix'")),
+        ("macro", "name", "", "a: b\nc: {{ rule.nope }}", ("rule.yml.j2:2", "fails on a sample: ")),
+        ("macro", "name", "", "a: x{{ rule.name }}", ("rule.yml.j2", "fails on a sample: ")),
+        ("macro", "name", "", "[a]", ("rule.yml.j2", "makes no mapping of names to values")),
+        ("macro", "name", "not rule.group_by", "a: {{ rule.name }}", ("", "")),
+    ],
+)
+def test_a_template_that_fails_is_found(
+    kind: str, name: str, when: str, template: str, told: tuple[str, str], write: Writer, tmp_path: Path
+) -> None:
+    """Kinds that the transport has not, and templates that fail on a sample rule, are told before an apply."""
+    text = SERVER.replace("KIND", kind).replace("NAME", name).replace("WHEN", when)
+    write("exporters/here/manifest.yml", text)
+    write("exporters/here/rule.yml.j2", template)
+    problems = [str(problem) for problem in found(tmp_path)]
+    assert len(problems) == bool(told[0]), problems
+    assert all(f"exporters/here/{told[0]}" in problem and told[1] in problem for problem in problems)
+
+
+def test_a_text_that_fails_is_found(write: Writer, tmp_path: Path) -> None:
+    """So are texts of a folder that name what is not there."""
+    write("exporters/here/manifest.yml", MANIFEST)
+    path = write("exporters/here/README.md.j2", "one\n{{ tables[0].nope }}\n")
+    assert [str(p).startswith(f"{path}:2: fails on a sample") for p in found(tmp_path)] == [True]
+
+
+def test_the_kinds_of_a_transport_are_known() -> None:
+    """What a manifest may list is what the transport writes."""
+    splunk = {*kinds_for(enterprise_security=True)}
+    known = {"elastic": {*ELASTIC}, "opensearch": {*OPENSEARCH}, "splunk": {*splunk, INDICATORS.name}}
+    known["splunk_app"] = splunk
+    assert {name: {*one.kinds} for name, one in TRANSPORTS.items() if one.kinds} == known
 
 
 PACKS = {

@@ -22,6 +22,8 @@ from keytrip.demo.thefts import Theft, thefts
 from keytrip.errors import DataError, SystemRefusedError
 
 STOLEN = thefts(company())
+# One worker runs these tests, so that the demo is run once.
+pytestmark = pytest.mark.xdist_group("demo")
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Splunk would round (outside of exact()) are errors, so that a query which needs 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import operator
@@ -13,6 +14,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ipaddress import ip_address, ip_network
 from typing import Any, TypeAlias
+from urllib.parse import unquote
 
 Row: TypeAlias = dict[str, Any]
 Parsed: TypeAlias = Any
@@ -45,11 +47,26 @@ class Unknown:
 UNKNOWN = Unknown()
 
 
-def run(spl: str, events: Iterable[Row], lookups: Mapping[str, Sequence[Row]]) -> list[Row]:
-    """Return the rows of a compiled query over events (with `_time`) and lookup tables."""
+def run(
+    spl: str, events: Iterable[Row], lookups: Mapping[str, Sequence[Row]], info: Mapping[str, float] | None = None
+) -> list[Row]:
+    """Return the rows of a compiled query over events (with `_time`) and lookup tables.
+
+    Args:
+        spl: The query.
+        events: All of them; those within the range of `info` are read.
+        lookups: By name; `outputlookup` writes to them.
+        info: `now`, when the search began, and its range, `info_min_time` and `info_max_time`.
+    """
     body = re.sub(r"```.*?```", "", spl, flags=re.DOTALL).strip()
+    if info is not None:
+        # one value for a whole search: when it began (Search Reference, date and time functions)
+        body = body.replace("now()", f"{info['now']}")
+        events = (e for e in events if info["info_min_time"] <= e["_time"] < info["info_max_time"])
     search, *commands = _split(body, "|")
-    if not search:
+    if not search and commands[0].strip().startswith("inputlookup "):
+        rows = []
+    elif not search:
         rows = tstats(commands.pop(0).strip(), events)
     else:
         asked, rest = _searched(re.findall(_SEARCH_WORD, search))
@@ -57,6 +74,10 @@ def run(spl: str, events: Iterable[Row], lookups: Mapping[str, Sequence[Row]]) -
         rows = [dict(event) for event in events if met(asked, event)]
     for command in commands:
         name, _, rest = command.strip().partition(" ")
+        if name == "addinfo":
+            # the search's own range, in each row (Search Reference, addinfo)
+            rows = [{**row, **{k: v for k, v in (info or {}).items() if k != "now"}} for row in rows]
+            continue
         rows = _COMMANDS[name](rows, rest.strip(), lookups)
     return rows
 
@@ -331,6 +352,12 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "max": _extreme(max),
     "min": _extreme(min),
     "cidrmatch": _cidr,
+    "sqrt": lambda found: None if found is None else math.sqrt(found),
+    # percent signs and two digits become characters; digests are in hexadecimal (Search Reference)
+    "urldecode": _on_text(unquote),
+    "sha256": _on_text(lambda text: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()),
+    # of its arguments the first that is not null (Search Reference, conditional functions)
+    "coalesce": lambda *found: next((one for one in found if one is not None), None),
 }
 
 
@@ -470,6 +497,30 @@ def _lookup(rows: list[Row], text: str, lookups: Mapping[str, Sequence[Row]]) ->
     return rows
 
 
+def _inputlookup(rows: list[Row], text: str, lookups: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """Rows of a lookup; `append=true` adds them to those that are there (Search Reference, inputlookup)."""
+    name = text.removeprefix("append=true ")
+    assert rows == [] or name != text, f"inputlookup {text} would drop rows"
+    # what a KV store collection has of a row: no nulls, and its key under `_key`
+    return [*rows, *({k: v for k, v in row.items() if k != "_key"} for row in lookups[name])]
+
+
+def _outputlookup(rows: list[Row], text: str, lookups: Mapping[str, Sequence[Row]]) -> list[Row]:
+    """With `append=true` and `key_field` rows take the place of those of their key (Search Reference, outputlookup).
+
+    Only so: without them all that is there would go first.
+    """
+    options = "append=true override_if_empty=false key_field=_key "
+    assert text.startswith(options), f"outputlookup {text}"
+    table = lookups[text.removeprefix(options)]
+    assert isinstance(table, list)
+    kept = {row["_key"]: row for row in table}
+    for row in rows:
+        kept[row["_key"]] = {name: found for name, found in row.items() if found is not None}
+    table[:] = kept.values()
+    return rows
+
+
 def _table(rows: list[Row], text: str, _: object) -> list[Row]:
     return [{name: row.get(name) for name in text.split()} for row in rows]
 
@@ -485,4 +536,6 @@ _COMMANDS: dict[str, Callable[[list[Row], str, Any], list[Row]]] = {
     "mvexpand": _mvexpand,
     "lookup": _lookup,
     "table": _table,
+    "inputlookup": _inputlookup,
+    "outputlookup": _outputlookup,
 }

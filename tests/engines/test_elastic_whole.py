@@ -54,17 +54,32 @@ def _records() -> Iterator[dict[str, Any]]:
             yield {"timestamp": f"2026-11-{day:02}T09:00:00Z", "key_id": key, "model": "gpt", "source_ip": "192.0.2.1"}
 
 
+def _list_indicators(path: Path, *addresses: str) -> None:
+    seen = "2026-11-01T00:00:00Z,2026-11-02T00:00:00Z"
+    path.write_text("".join(["kind,value,first_seen,last_seen\n", *(f"ipv4,{one},{seen}\n" for one in addresses)]))
+
+
 def run(place: Place, command: str, *arguments: str) -> int:
     """Run a command against the destination."""
     return app.run([command, "elastic", *arguments, *QUIET])
 
 
 def test_commands(
-    place: Place, empty_elasticsearch: SearchClient, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    place: Place,
+    empty_elasticsearch: SearchClient,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """All rules and tables arrive; their queries run; a second plan is empty; drift is told; destroy leaves nothing."""
-    with_store = ("--store", str(place.store), "--format", "json")
+    """All rules, tables, lists arrive; queries run; a second plan is empty; drift is told; destroy leaves nothing."""
+    listed = tmp_path / "iocs.csv"
+    monkeypatch.setenv("KEYTRIP_ELASTIC_VALUE_LISTS", "true")
+    with_store = ("--store", str(place.store), "--format", "json", "--iocs", str(listed))
+    _list_indicators(listed, "203.0.113.7", "203.0.113.8")
     assert run(place, "apply", *with_store) == 0
+    _list_indicators(listed, "203.0.113.7")
+    assert run(place, "apply", *with_store) == 0
+    assert place.kibana.lists["default"].values("keytrip-addresses") == ["203.0.113.7"]
     rules = place.kibana.rules
     assert len(rules) >= 12
     assert all("keytrip" in rule["tags"] for rule in rules.values())
@@ -76,9 +91,12 @@ def test_commands(
     assert run(place, "plan", *with_store) == 0
     shown = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert {one["action"] for one in shown} == {"unchanged"}
+    assert all(one["server"].startswith("Elasticsearch 8.19.") for one in shown)
+    assert run(place, "plan", "--store", str(place.store), "--iocs", str(listed)) == 0
+    assert "compiled for Elasticsearch 8.19." in capsys.readouterr().out
     name = next(iter(rules))
     place.kibana.change(name, name="Somebody's", enabled=True, interval="1h")
-    assert run(place, "drift", *with_store) == 1
+    assert run(place, "drift", *with_store[:4]) == 1
     told = capsys.readouterr().out
     assert "Somebody's" in told
     assert "analyst" in told
@@ -95,4 +113,5 @@ def test_commands(
     assert f"{len(rules)} rules in this space" in told
     assert run(place, "destroy", "--yes") == 0
     assert rules == {}
+    assert place.kibana.lists["default"].heads == {}
     assert empty_elasticsearch.call("GET", "/keytrip_*?expand_wildcards=all") == {}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import random
+import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -10,10 +12,12 @@ from typing import Any
 
 import pytest
 from engines.search_server.client import SearchClient
+from export.doomed import KILLS, ROWS, Place, killed, reading
 from export.opensearch.test_plugins import items
+from hostile import hostile_texts
 from stubs.opensearch_plugins import PluginStub, plugin_stub
 
-from keytrip.errors import DataError, SystemRefusedError
+from keytrip.errors import SystemRefusedError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
 from keytrip.export.desired import Desired
@@ -32,7 +36,6 @@ from keytrip.export.wire import Answer, persistent
 MANIFEST = destination_named("opensearch")
 NAME = "keytrip_test_models"
 COLUMNS = {"key_id": "VARCHAR", "model": "VARCHAR", "events": "BIGINT", "last_seen": "TIMESTAMP"}
-HOSTILE = ["", "a'b\"c\\", "`| delete", "{{x}}", "\u202edlrow", "\x00\x01\x1b[31m", "=1+1", "<b>", "x" * 40_000, "🗝"]
 
 
 class Counting:
@@ -149,14 +152,13 @@ def test_a_refresh_sends_what_differs(transport: Opensearch, counting: Counting)
 
 
 def test_hostile_values_arrive_the_same(transport: Opensearch) -> None:
-    """Any text is data; one that would make two keys look alike is refused by name."""
-    rows = [{"key_id": text, "model": other, "events": 1, "last_seen": None} for text in HOSTILE for other in HOSTILE]
+    """Any text is data, what joins keys too."""
+    texts = hostile_texts()
+    pairs = [("", ""), ("a\x1fb", "c"), ("a", "b\x1fc"), *((text, texts[-n]) for n, text in enumerate(texts))]
+    rows = [{"key_id": text, "model": other, "events": 1, "last_seen": None} for text, other in pairs]
     wanted = table(rows)
     assert transport.stage(wanted, 1, lambda _: None) == len(rows)
     assert held(transport, wanted, 1) == expected(transport, wanted)
-    bad = table([{"key_id": "a\x1fb", "model": "m", "events": 1, "last_seen": None}])
-    with pytest.raises(DataError, match=r"key_id 'a\\x1fb' holds U\+001F"):
-        transport.stage(bad, 1, lambda _: None)
 
 
 def test_items_refused_for_now_are_sent_again(transport: Opensearch, counting: Counting) -> None:
@@ -313,6 +315,43 @@ def test_a_run_that_dies_is_finished_by_the_next(opensearch: SearchClient, tmp_p
             assert died > 5
         finally:
             destroy(transport)
+
+
+def test_killed(opensearch: SearchClient, tmp_path: Path) -> None:
+    """(Real server behind our stub of the plugins.) Processes killed at any instant leave a whole table to readers.
+
+    KEYTRIP_KILLS=100 kills a hundred of them; `pytest -rP` shows what the reader saw.
+    """
+    stub = PluginStub(opensearch.url)
+    body = {"size": 0, "aggs": {"events": {"stats": {"field": "baseline_events"}}}}
+
+    def ask() -> object:
+        found = opensearch.call("POST", f"/{NAME}/_search", body)["aggregations"]["events"]
+        return (found["count"] != ROWS or found["min"] != found["max"]) and found
+
+    with plugin_stub(tmp_path, stub) as (url, authority):
+        place = Place("opensearch", url, str(authority), "bearer", "", "token")
+        transport = place.opened()
+        assert isinstance(transport, Opensearch)
+        one, two = place.contents()
+        try:
+            apply(transport, one)
+            dice = random.Random()  # noqa: S311 - no secret; the instants cannot be had again anyway
+            with reading(ask) as reader:
+                for number in range(KILLS):
+                    killed(place, dice)
+                    wanted = (one, two)[number % 2]
+                    apply(transport, wanted, prune=True, wait=60)
+                    (made,), now = wanted.tables, live(transport)
+                    assert now is not None
+                    assert held(transport, made, now.number) == expected(transport, made)
+                    assert read_plan(transport, wanted, prune=True).empty
+                    assert len(stub.objects["monitor"]) == len(wanted.items)
+            sys.stdout.write(f"{KILLS} kills, {reader.answers} answers, {len(reader.wrong)} of them wrong")
+            assert reader.wrong == []
+            assert len(generations(transport)) <= 2
+        finally:
+            destroy(transport, wait=60)
 
 
 def read_rows(transport: Opensearch) -> list[int]:

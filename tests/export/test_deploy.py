@@ -12,6 +12,7 @@ import pytest
 from keytrip.baselines.store import Store
 from keytrip.cli import app
 from keytrip.export.files.transport import FileTransport
+from keytrip.export.indicators import read_indicators
 from keytrip.export.locking import whoami
 from keytrip.export.model import Holder
 
@@ -83,6 +84,41 @@ def test_the_way_of_a_deployment(typed: Typed) -> None:
     assert "destroy asks first" in (typed("destroy csv", code=2) or typed.err)
     typed("destroy csv", "--yes")
     assert not Path("export").exists()
+
+
+IOCS = "kind,value,first_seen,last_seen\nuser_agent,{agent},2026-04-01T00:00:00Z,2026-04-02T00:00:00Z\n"
+
+
+def test_a_list_of_indicators_is_a_file(typed: Typed) -> None:
+    """What `--iocs` names is planned, written in the form that it reads, found edited, rolled back and removed."""
+    path = Path("export/iocs/indicators.csv")
+    for agent in ("=1+1", "curl"):
+        Path(f"{agent}.csv").write_text(IOCS.format(agent=agent), encoding="utf-8")
+    assert "+ ioc_list iocs/indicators.csv" in typed("plan csv --iocs =1+1.csv", *RULE).splitlines()
+    typed("plan csv --out plan.json --iocs =1+1.csv", *RULE)
+    typed("apply plan.json")
+    assert read_indicators(path) == read_indicators(Path("=1+1.csv"))
+    assert '"user_agent","=1+1",' in path.read_text("utf-8")
+    assert "- `iocs/indicators.csv`: 1 indicators" in Path("export/README.md").read_text("utf-8")
+    assert typed("plan csv --iocs =1+1.csv", *RULE).startswith("nothing to do: ")
+    path.write_text(path.read_text("utf-8").replace("=1+1", "wget"), encoding="utf-8")
+    assert typed("drift csv", code=1).startswith("changed ioc_list iocs/indicators.csv")
+    typed("apply csv --iocs curl.csv", *RULE)
+    assert read_indicators(path) == read_indicators(Path("curl.csv"))
+    typed("rollback csv")
+    assert read_indicators(path) == read_indicators(Path("=1+1.csv"))
+    typed("apply csv", *RULE)
+    assert path.exists()
+    typed("apply csv --prune")
+    assert not path.parent.exists()
+
+
+def test_indicators_are_not_dropped_in_silence(typed: Typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A destination that makes nothing of them says so."""
+    monkeypatch.setenv("KEYTRIP_SPLUNK_APP_URL", "app")
+    Path("iocs.csv").write_text(IOCS.format(agent="curl"), encoding="utf-8")
+    typed("plan splunk_app --iocs iocs.csv", *RULE, code=2)
+    assert "nothing is made of indicators" in typed.err
 
 
 def test_a_plan_file_is_held_to(typed: Typed) -> None:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
+from hostile import half_characters
 from hypothesis import given
 from hypothesis import strategies as st
 
 from keytrip.baselines.store import Store
 from keytrip.errors import ContentError, DataError
 from keytrip.export.desired import Desired, Request, desired_for
-from keytrip.export.manifest import Manifest
-from keytrip.export.tables import canonical, digest_of_rows, row_identity
+from keytrip.export.elastic.versions import server_of_version
+from keytrip.export.manifest import Manifest, destination_named
+from keytrip.export.tables import canonical, digest_of_rows, row_identity, table_of
 from keytrip.rules.selection import Selection
 
 ITEM = {"kind": "search", "for": "rule", "name": "'keytrip - ' ~ rule.name", "template": "rule.yml.j2"}
@@ -84,6 +87,32 @@ def test_a_rule_whose_table_is_not_there_is_left_out(
     assert there.refused == {"key_new_network": "the snapshot has no table key_source_nets; build a new one"}
 
 
+def test_an_older_server_gets_what_it_can_hold(store: Store) -> None:
+    """Before lookup indices there are no tables and plain rules alone; where joins follow no alias, no such rules."""
+    elastic = destination_named("elastic")
+
+    def names(version: str) -> tuple[set[str], Desired]:
+        request = Request(store, options=elastic.options, server=server_of_version(version))
+        there = desired_for(elastic, request)
+        assert there.server == request.server
+        return {str(item.body["type"]) for item in there.items if item.kind == "detection_rule"}, there
+
+    _, whole = names("8.19.21")
+    kinds, old = names("8.15.3")
+    assert kinds <= {"eql", "query"}
+    assert old.tables == ()
+    assert whole.tables
+    assert all(reason.startswith("esql: Elasticsearch 8.15 has no") for reason in old.refused.values())
+    assert " | lucene: " in old.refused["key_new_network"]
+    _, between = names("9.0.2")
+    assert between.tables
+    assert "follows no alias" in between.refused["key_new_network"]
+    joining = {name for name, reason in between.refused.items() if "follows no alias" in reason}
+    assert {item.rule_id for item in whole.items} - {item.rule_id for item in between.items} != set()
+    assert joining | set(whole.refused) == set(between.refused)
+    assert names("9.1.0")[1].items == names("9.2.0")[1].items == whole.items
+
+
 def test_two_items_of_one_name_are_refused(store: Store, folder: Path, tmp_path: Path) -> None:
     """One would be written over the other."""
     with pytest.raises(ContentError, match="two items are search 'same'"):
@@ -113,6 +142,13 @@ def test_a_table_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match="cannot be read"):
         parquet_table("key_models", load_jobs()["key_models"], path, duckdb.connect())
+
+
+def test_half_a_character() -> None:
+    """What no UTF-8 holds is in no table, whatever the destination: it is refused with the row it is in."""
+    for text in half_characters():
+        with pytest.raises(DataError, match="surrogates not allowed"):
+            table_of("keytrip_x", ("key_id",), {"key_id": "VARCHAR"}, partial(list, [{"key_id": text}]))
 
 
 KEYS = st.tuples(*[st.none() | st.text(max_size=3) | st.sampled_from(["None", "\x1f", "a\x1f", "\x1fa"])] * 2)

@@ -16,9 +16,9 @@ from stubs.kibana import KibanaStub, kibana_stub
 from keytrip.errors import UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
-from keytrip.export.elastic import diagnose, open_transport
+from keytrip.export.elastic import diagnose, open_transport, server_of
 from keytrip.export.elastic.client import ElasticSend
-from keytrip.export.elastic.doctor import version_of
+from keytrip.export.elastic.versions import server_of_version, version_of
 from keytrip.export.manifest import Manifest, destination_named
 from keytrip.export.transports import Finding
 
@@ -28,6 +28,7 @@ ALL_GIVEN: dict[str, Any] = {
     "index": {"keytrip_*": {"read": True, "write": True}, "logs-keytrip.*": {"read": True}},
 }
 HEALTHY: dict[str, tuple[int, Any]] = {
+    "": (200, {"version": {"number": "8.19.21", "build_flavor": "default"}}),
     "_cluster/health": (200, {"status": "green"}),
     "_nodes/_all/version": (200, {"nodes": {"a": {"version": "8.19.21"}, "b": {"version": "9.1.0-SNAPSHOT"}}}),
     "_license": (200, {"license": {"type": "platinum"}}),
@@ -102,7 +103,7 @@ def test_healthy(cluster: Cluster) -> None:
     """Nothing is amiss where nothing is; each finding says what was found."""
     found = findings(cluster)
     assert [one.subject for one in found.values() if not one.ok or one.hint] == []
-    assert found["version"].found == "8.19.21, 9.1.0-SNAPSHOT"
+    assert found["version"].found == "Elasticsearch 8.19.21, 9.1.0-SNAPSHOT"
     assert found["disk"].found == "40 % used on the fullest node"
     assert len(found) == 8
 
@@ -235,3 +236,35 @@ def test_rules_need_kibana(cluster: Cluster) -> None:
 def test_version(text: str, version: tuple[int, int]) -> None:
     """Versions compare as numbers."""
     assert version_of(text) == version
+
+
+def test_the_oldest_node_counts(cluster: Cluster) -> None:
+    """Rules are compiled for the oldest version of a cluster in which several are; a plan names them all."""
+    found = server_of(connection(cluster), lambda _: None)
+    assert (found.name, found.version) == ("Elasticsearch 8.19.21, 9.1.0-SNAPSHOT", "8.19")
+    assert not found.no_tables
+    assert not found.no_lookups
+
+
+def test_a_serverless_project(cluster: Cluster) -> None:
+    """Elastic's own service says a version that means nothing, and has all that there is."""
+    gone = (410, {"error": {"reason": "Request for uri [/_nodes] is not available when running in serverless mode"}})
+    version = (200, {"version": {"number": "8.11.0", "build_flavor": "serverless"}})
+    cluster.answers = {"": version, "_nodes/_all/version": gone}
+    found = server_of(connection(cluster), lambda _: None)
+    assert found.name == "Elasticsearch Serverless"
+    assert version_of(found.version) >= (9, 2)
+
+
+@pytest.mark.parametrize(
+    ("version", "tables", "lookups"),
+    [
+        ("7.17.1", False, True), ("8.18.4", False, True), ("8.19.0", True, True), ("9.0.8", True, False),
+        ("9.1.0", True, True), ("9.2.1", True, True), ("10.0.0-SNAPSHOT", True, True),
+    ],
+)  # fmt: skip
+def test_what_a_version_can(version: str, *, tables: bool, lookups: bool) -> None:
+    """Lookup indices are relied on from 8.19 on, and aliases in joins everywhere but in 9.0."""
+    found = server_of_version(version)
+    assert (not found.no_tables, not found.no_lookups) == (tables, lookups)
+    assert all("8.19" in reason for reason in (found.no_tables, found.no_lookups) if reason)

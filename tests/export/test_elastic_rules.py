@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from stubs.https import Answer
 from stubs.kibana import KibanaStub, check_rule, kibana_stub
 
+from keytrip.compile.required import required_fields
 from keytrip.compile.scheduled import scheduled_for
 from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
@@ -30,6 +31,7 @@ from keytrip.export.elastic.rules import (
     update_rule,
 )
 from keytrip.export.http import HttpSend
+from keytrip.export.layout import elastic_mappings
 from keytrip.export.manifest import destination_named
 from keytrip.export.model import Deployment, Item, LiveItem
 from keytrip.export.plan import field_changes
@@ -105,12 +107,16 @@ def changed(wanted: Item, there: LiveItem) -> list[str]:
     return [change.field for change in field_changes(wanted, there, RULE_KIND)]
 
 
-def shipped() -> list[Item]:
+def shipped(**options: str) -> list[Item]:
     """Every rule of ours, as the destination `elastic` writes it."""
     manifest, documents = destination_named("elastic"), load_rules(())
     rules = scheduled_for(manifest.targets, choose(alerting(documents), Selection()), documents)
     lists = [{"name": "indicators", "indicators": []}]
-    context = {"options": dict(manifest.options), "index_templates": {table: {} for table in vocabulary().tables}}
+    context = {
+        "options": {**manifest.options, **options},
+        "index_templates": {table: {} for table in vocabulary().tables},
+        "server": [8, 19],
+    }
     found = items_of(manifest, context, [rule.facts for rule in rules if rule.facts], (), lists)
     return [one for one in found if one.kind == RULE]
 
@@ -137,8 +143,39 @@ def test_shipped_rules_say_what_an_analyst_needs() -> None:
             assert body["alert_suppression"]["group_by"] == body["investigation_fields"]["field_names"][:-6]
             assert f"now-{body['alert_suppression']['duration']['value']}s" == body["from"]
         assert one.rule_id in {one.name, ""}
+        if "required_fields" in body:
+            fields = {field["name"]: field["type"] for field in body["required_fields"]}
+            there = {**elastic_mappings("usage")["properties"], **elastic_mappings("audit")["properties"]}
+            assert {name: there[name]["type"] for name in fields} == fields
+            groups = body.get("investigation_fields", {"field_names": []})["field_names"]
+            assert "keytrip.key_id" in fields or "key_id" not in groups
         assert "threat" in body or body["type"] == "threat_match"
         assert ("alert_suppression" in body or body["type"] == "threat_match") == ("investigation_fields" in body)
+
+
+def test_required_fields() -> None:
+    """Fields are told with their types, and none that only a text or a comment names."""
+    query = """// keytrip.key_id
+    FROM logs-keytrip.usage-* | WHERE `source.ip` IS NOT NULL AND gen_ai.request.model == "user.name \\" user.name"
+      AND user_agent.original == \"\"\"source.address\"\"\" AND @timestamp > NOW() AND keytrip.key_identity == 1"""
+    assert required_fields(query, "usage") == [
+        {"name": "@timestamp", "type": "date"},
+        {"name": "gen_ai.request.model", "type": "keyword"},
+        {"name": "source.ip", "type": "ip"},
+        {"name": "user_agent.original", "type": "keyword"},
+    ]
+
+
+def test_integrations_that_bring_the_records(kibana: KibanaStub) -> None:
+    """The packages of the option are named by each rule, with the integration where there are several in one."""
+    one = shipped(integrations="filestream@^1.0.0, aws@^2.0.0/bedrock")[0]
+    assert one.body["related_integrations"] == [
+        {"package": "filestream", "version": "^1.0.0"},
+        {"package": "aws", "version": "^2.0.0", "integration": "bedrock"},
+    ]
+    create_rule(sender(kibana), one)
+    with pytest.raises(SystemRefusedError, match="related_integrations"):
+        create_rule(sender(kibana), shipped(integrations="filestream")[1])
 
 
 def test_users_fields_stay(kibana: KibanaStub) -> None:
@@ -347,6 +384,7 @@ def test_the_stub_is_strict() -> None:
         {"language": "eql"}, {"query": ""}, {"max_signals": 0}, {"interval": "5 minutes"}, {"type": "wizard"},
         {"alert_suppression": {"group_by": ["a", "b", "c", "d"]}}, {"threat": [{"framework": "x", "tactic": {}}]},
         {"alert_suppression": {"group_by": ["a"], "duration": {"value": 1, "unit": "d"}}}, {"name": ""},
+        {"required_fields": [{"name": "a"}]}, {"related_integrations": [{"package": "a"}]},
     ]  # fmt: skip
     for fields in wrong:
         with pytest.raises(Exception, match="request body"):

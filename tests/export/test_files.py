@@ -10,6 +10,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from export.sharing.examples import an_agent, made, one_of_each
+from hostile import hostile_texts
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +21,11 @@ from keytrip.export.desired import Desired, Request
 from keytrip.export.drift import drift
 from keytrip.export.engine import apply, destroy, read_plan, roll_back
 from keytrip.export.files.folder import checked_file, checked_path
+from keytrip.export.files.iocs import list_items
 from keytrip.export.files.items import file_items
 from keytrip.export.files.tables import read_table, write_table
 from keytrip.export.files.transport import FileTransport
+from keytrip.export.indicators import read_indicators
 from keytrip.export.manifest import Manifest
 from keytrip.export.model import Holder, Item, Table, Transport
 from keytrip.export.tables import table_of
@@ -124,6 +128,29 @@ def test_killed_at_any_call_the_next_apply_converges(tmp_path: Path) -> None:
     pytest.fail("it never ended")
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet", None])
+def test_lists_of_indicators_are_read_back(tmp_path: Path, form: str | None) -> None:
+    """A list is written so that `--iocs` reads the same list, whatever its texts."""
+    agents = hostile_texts(fit=an_agent)
+    kinds = [made("user_agent", text, description=text, rules=[f"r{text.replace(';', '')}"]) for text in agents]
+    wanted = (*one_of_each()[:3], *kinds, made("domain", revoked=True, rules=[]))
+    (item,) = list_items(wanted, form)
+    path = tmp_path / Path(item.name).name
+    path.write_text(item.body["text"], encoding="utf-8", newline="\n")
+    assert read_indicators(path) == wanted
+    assert list_items((), form) == ()
+
+
+def test_a_list_that_no_cell_holds(tmp_path: Path) -> None:
+    """A rule's name that would be two in a CSV cell is refused; NDJSON has it."""
+    for names in (["a;b"], [""]):
+        with pytest.raises(ContentError, match="is no list of a CSV cell"):
+            list_items([made(rules=names)], "csv")
+        (item,) = list_items([made(rules=names)], "ndjson")
+        (tmp_path / "iocs.ndjson").write_text(item.body["text"], encoding="utf-8")
+        assert read_indicators(tmp_path / "iocs.ndjson") == (made(rules=names),)
+
+
 def test_others_files_are_never_touched(tmp_path: Path) -> None:
     """A file that was there is not overwritten, nor a table; destroy leaves what is not ours."""
     (tmp_path / "README.md").write_text("mine", encoding="utf-8")
@@ -220,7 +247,7 @@ HOSTILE = [
 @pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
 def test_hostile_rows_arrive_as_they_are(form: str, tmp_path: Path) -> None:
     """Whatever a key id holds, a file gives it back, and null is not the empty text."""
-    found = table(*HOSTILE)
+    found = table(*{*HOSTILE, *hostile_texts()})
     rows: list[dict[str, Any]] = [dict.fromkeys(COLUMNS) | {"key_id": "n"}, *found.rows()]
     whole = table_of(found.name, found.key, COLUMNS, lambda: rows)
     path = tmp_path / f"t.{form}"

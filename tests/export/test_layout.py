@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 
 from keytrip.baselines.jobs import load_jobs
 from keytrip.content import content_files
@@ -21,6 +23,7 @@ from keytrip.export.layout import (
     elastic_lookup_documents,
     elastic_lookup_mapping,
     elastic_mappings,
+    lookup_key,
     lookup_name,
     splunk_event,
     splunk_lookup_rows,
@@ -223,6 +226,23 @@ def test_leading_parts() -> None:
 def test_null_key() -> None:
     """A row with a null in its key is in no lookup, and makes no leading part: nothing equals a null."""
     assert list(elastic_lookup_documents(("a", "b"), [{"a": "x", "b": None}])) == []
+
+
+PARTS = st.text("abu\x1e\x1f", max_size=3)
+
+
+@given(st.integers(1, 3).flatmap(lambda columns: st.lists(st.lists(PARTS, min_size=1, max_size=columns), max_size=9)))
+def test_no_two_keys_are_one(keys: list[list[str]]) -> None:
+    """Keys and leading parts of keys that differ are found under different texts, whatever characters they hold."""
+    columns = max(map(len, keys), default=1)
+    distinct = set(map(tuple, keys))
+    assert len({lookup_key(key, columns) for key in distinct}) == len(distinct)
+
+
+def test_usual_keys_are_joined() -> None:
+    """A key without control characters is its values, joined; the last value is never changed."""
+    assert lookup_key(("a", "b", f"c{UNIT}"), 3) == f"a{UNIT}b{UNIT}c{UNIT}"
+    assert lookup_key(("a",), 1) == "a"
 
 
 def test_splunk_event() -> None:

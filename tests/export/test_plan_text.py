@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -41,6 +42,24 @@ def server() -> Memory:
     there = Memory()
     apply(there, Desired((rule("a", "x" * 300), rule("old", "q", "id-1"), rule("gone", "q")), (table(1, "k", "l"),)))
     return there
+
+
+def test_an_id_is_shown_with_its_name(server: Memory, capsys: pytest.CaptureFixture[str]) -> None:
+    """Where items are called by ids, plans and drifts also say what people call them, and harmlessly."""
+    called = replace(server.kinds["rule"], title="query")
+    server.kinds = {**server.kinds, "rule": called}
+    show_plan(read_plan(server, Desired((rule("old", "Cost\x1b[1m"), rule("new", "Hours")))), Format.table)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[1] == '~ rule old "Cost\\u001b[1m"'
+    assert '+ rule new "Hours"' in shown
+    assert '= rule gone "q"' in shown
+    show_plan(read_plan(server, Desired((rule("new", "Hours"),))), Format.json)
+    assert '"name":"new","title":"Hours"' in capsys.readouterr().out
+    server.items["rule", "old"]["threat"] = {}
+    show_drift(drift(server, {}), Format.table)
+    assert 'changed rule old "q" (by anna' in capsys.readouterr().out
+    show_drift(drift(server, {}), Format.json)
+    assert '"name":"old","title":"q"' in capsys.readouterr().out
 
 
 LINES = "\n".join(map(str, range(100)))

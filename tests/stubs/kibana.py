@@ -9,7 +9,7 @@ Where its facts come from:
 - From general knowledge, not verified: the texts of the messages, that unknown fields are refused for every rule type,
   the exact set of fields in an answer.
 
-It runs no rules. Suppression takes three fields, as in 8.19; 9.2 takes five.
+Value lists are in `stubs/kibana_lists.py`. It runs no rules. Suppression takes three fields, as in 8.19 (9.2: five).
 """
 
 from __future__ import annotations
@@ -24,6 +24,8 @@ from typing import Any
 from uuid import uuid4
 
 from stubs.https import Answer, Faults, Request, https_server
+from stubs.kibana_errors import RefusedError
+from stubs.kibana_lists import LISTS, Lists
 
 API_VERSION = "2023-10-31"
 _RULES = ("api", "detection_engine", "rules")
@@ -54,14 +56,6 @@ _LENGTH = re.compile(r"[1-9]\d*[smh]")
 _MOST_SUPPRESSION_FIELDS = 3
 
 
-class RefusedError(Exception):
-    """A request that Kibana refuses, with its status and text."""
-
-    def __init__(self, status: int, text: str) -> None:
-        super().__init__(text)
-        self.status, self.text = status, text
-
-
 @dataclass
 class KibanaStub:
     """One Kibana.
@@ -70,6 +64,7 @@ class KibanaStub:
         key: API key that it knows.
         role: `all`, `read` or `none`, of the security solution.
         spaces: Space -> rule_id -> rule.
+        lists: Space -> its value lists.
         clock: Rises with each change; stands for the time.
         log: (method, path) of each request.
     """
@@ -77,6 +72,7 @@ class KibanaStub:
     key: str
     role: str = "all"
     spaces: dict[str, dict[str, dict[str, Any]]] = field(default_factory=lambda: {"default": {}})
+    lists: dict[str, Lists] = field(default_factory=lambda: {"default": Lists()})
     clock: int = 0
     faults: Faults = field(default_factory=Faults)
     log: list[tuple[str, str]] = field(default_factory=list)
@@ -105,7 +101,12 @@ class KibanaStub:
         segments, space = request.segments, "default"
         if segments[:1] == ("s",):
             space, segments = segments[1], segments[2:]
-        if space not in self.spaces or segments[: len(_RULES)] != _RULES:
+        if space not in self.spaces:
+            raise RefusedError(404, "Not Found")
+        if segments[: len(LISTS)] == LISTS:
+            self._permit(*(("read", "all") if request.method == "GET" else ("all",)))
+            return self.lists[space].route(request, segments[len(LISTS) :])
+        if segments[: len(_RULES)] != _RULES:
             raise RefusedError(404, "Not Found")
         rules, rest = self.spaces[space], segments[len(_RULES) :]
         if request.method == "GET":
@@ -123,7 +124,8 @@ class KibanaStub:
             raise RefusedError(400, f"No version is available. Available versions are: [{API_VERSION}]")
         if request.method != "GET" and "kbn-xsrf" not in request.headers:
             raise RefusedError(400, "Request must contain a kbn-xsrf header.")
-        if request.body and not request.headers.get("content-type", "").startswith("application/json"):
+        wanted = "multipart/form-data" if request.segments[-1] == "_import" else "application/json"
+        if request.body and not request.headers.get("content-type", "").startswith(wanted):
             raise RefusedError(415, "Unsupported Media Type")
 
     def _permit(self, *roles: str) -> None:
@@ -190,6 +192,7 @@ def check_rule(body: Mapping[str, Any]) -> None:
     for name in body.keys() - known:
         raise RefusedError(400, f"[request body]: Unrecognized key(s) in object: '{name}'")
     _check_values(body)
+    _check_fields(body)
     _check_threat(body.get("threat", []))
     if "alert_suppression" in body:
         _check_suppression(body["alert_suppression"])
@@ -213,6 +216,15 @@ def _check_values(body: Mapping[str, Any]) -> None:
     for name, fits in tests.items():
         if not fits:
             raise RefusedError(400, f"[request body]: {name}: Invalid value")
+
+
+def _check_fields(body: Mapping[str, Any]) -> None:
+    for one in body.get("related_integrations", []):
+        if not one.get("package") or not one.get("version") or one.keys() - {"package", "version", "integration"}:
+            raise RefusedError(400, "[request body]: related_integrations: Invalid value")
+    for one in body.get("required_fields", []):
+        if not one.get("name") or not one.get("type") or one.keys() - {"name", "type"}:
+            raise RefusedError(400, "[request body]: required_fields: Invalid value")
 
 
 def _check_threat(threats: Any) -> None:

@@ -121,6 +121,13 @@ class KvCollection:
             query = json.loads(text)
         except ValueError as error:
             raise RefusedError(400, "Query is not valid JSON") from error
+        if (
+            isinstance(query, dict)
+            and isinstance(after := query.get("_key"), dict)
+            and [*query, *after] == ["_key", "$gt"]
+        ):
+            # the store has an index over it
+            return [d for key, d in self.documents.items() if key > after["$gt"]]
         return [d for d in self.documents.values() if _matches(d, query)]
 
     def _typed(self, document: Mapping[str, Any], key: str) -> dict[str, Any]:

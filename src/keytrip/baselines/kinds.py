@@ -97,7 +97,12 @@ class DailyStatistic:
     statistics: ClassVar[tuple[str, ...]] = ("mean", "stddev", "max", "median", "mad")
 
     @cached_property
-    def _parsed(self) -> tuple[str, str]:
+    def measured(self) -> tuple[str, str]:
+        """The measure's function and field.
+
+        Raises:
+            ContentError: The measure is none.
+        """
         match = _MEASURE.fullmatch(self.measure)
         if match is None or match[2] not in usage().columns:
             raise ContentError(f"{self.measure!r} is no measure", hint="sum(FIELD) or max(FIELD) of a usage field")
@@ -121,11 +126,11 @@ class DailyStatistic:
     @property
     def inputs(self) -> frozenset[str]:
         """The measured field and the key columns."""
-        return frozenset({*self.grain, self._parsed[1]})
+        return frozenset({*self.grain, self.measured[1]})
 
     def measures(self, table: str, wanted: frozenset[str] | None) -> Mapping[str, str]:  # noqa: ARG002 - all need it
         """The day's number, and how many records had one."""
-        function, name = self._parsed
+        function, name = self.measured
         column = derived_sql(name) if name in usage().derived else quote_name(name)
         value = f"{function}({column})"
         if function == "sum":
@@ -138,7 +143,7 @@ class DailyStatistic:
 
     def merge(self, table: str, partial: str, wanted: frozenset[str] | None = None) -> str:
         """Statistics over days; no sum depends on the order of days, so that no border does."""
-        function, _ = self._parsed
+        function, _ = self.measured
         keys = _names(self.key)
         value = f"coalesce({function}({table}_value), 0)"
         exact = value if self._whole or function == "sum" else _money(value)
@@ -153,7 +158,7 @@ group by {keys} having sum(seen) > 0)"""
 
     @property
     def _whole(self) -> bool:
-        return usage().columns[self._parsed[1]].type == "int"
+        return usage().columns[self.measured[1]].type == "int"
 
     def _statistic(self, name: str) -> str:
         dated = "filter (day is not null)"

@@ -103,6 +103,7 @@ def desired_in(there: There, arguments: dict[str, Any]) -> Desired:
     from keytrip.export.desired import Request, desired_for
     from keytrip.export.indicators import read_indicators
     from keytrip.export.manifest import SHARING
+    from keytrip.export.transports import server_at
     from keytrip.rules.selection import Selection
 
     selection = Selection(tuple(arguments["rules"]), tuple(arguments["tags"]))
@@ -118,6 +119,7 @@ def desired_in(there: There, arguments: dict[str, Any]) -> Desired:
         options=there.connection.options,
         cache=opt.cache_dir(),
         indicators=read_indicators(Path(arguments["iocs"])) if arguments["iocs"] else (),
+        server=server_at(there.connection, there.manifest),
     )
     return desired_for(there.manifest, request)
 

@@ -54,13 +54,15 @@ def variables(given: list[str] | None) -> dict[str, tuple[str, ...]]:
     """Return the values of each name among NAME=VALUE texts.
 
     Raises:
-        UsageError: One of them has no name, or no value.
+        UsageError: One of them has no name, or no value, or one that is no UTF-8.
     """
     found: dict[str, tuple[str, ...]] = {}
     for text in given or ():
         name, equals, value = text.partition("=")
         if not name or not equals or "%" in name:
             raise UsageError(f"--var {text!r} is no NAME=VALUE", hint="such as --var office=192.0.2.0/24")
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise UsageError(f"--var {text!r} is no UTF-8", hint="such a text is in no record")
         found[name] = (*found.get(name, ()), value)
     return found
 

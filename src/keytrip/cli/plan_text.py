@@ -10,6 +10,7 @@ from typing import Any
 
 from keytrip.cli.output import Format, harmless, json_line, show, write
 from keytrip.export.drift import Drift
+from keytrip.export.model import Server
 from keytrip.export.plan import FieldChange, ItemChange, Plan, TableChange
 from keytrip.export.rows import RowCounts
 
@@ -22,13 +23,18 @@ _LONGEST, _MOST = 200, 60
 
 def plan_rows(plan: Plan) -> list[dict[str, Any]]:
     """Return a row for each item and table, also those that do not change."""
-    return [*map(_table_row, plan.tables), *map(_item_row, plan.items), *_refused_rows(plan)]
+    server = {"server": plan.server.name} if plan.server else {}
+    return [row | server for row in (*map(_table_row, plan.tables), *map(_item_row, plan.items), *_refused_rows(plan))]
 
 
 def _item_row(change: ItemChange) -> dict[str, Any]:
     fields = [{"field": one.field, "before": one.before, "after": one.after} for one in change.fields]
-    row = {"action": change.action, "kind": change.kind, "name": change.name, "fields": fields}
+    row = {"action": change.action, "kind": change.kind, "name": change.name, **_titled(change.title), "fields": fields}
     return row | ({"renamed_from": change.renamed_from} if change.renamed_from else {})
+
+
+def _titled(title: str) -> dict[str, str]:
+    return {"title": title} if title else {}
 
 
 def _table_row(change: TableChange) -> dict[str, Any]:
@@ -49,7 +55,7 @@ def _refused_rows(plan: Plan) -> Iterator[dict[str, Any]]:
 def show_plan(plan: Plan, form: Format, *, done: bool = False) -> None:
     """Write a plan; `done` says what was done instead of what will be."""
     if form is not Format.table:
-        show(plan_rows(plan), ("action", "kind", "name", "fields", "rows"), form)
+        show(plan_rows(plan), ("action", "kind", "name", "fields", "rows", "title"), form)
         return
     _write([*_plan_lines(plan), ("bold", _summary(plan, done=done))])
 
@@ -63,10 +69,23 @@ def _plan_lines(plan: Plan) -> Iterator[Line]:
             yield style, f"{sign} table {change.name}{_rows_text(change)}"
             continue
         renamed = f" (was {change.renamed_from})" if change.renamed_from else ""
-        yield style, f"{sign} {change.kind} {change.name}{renamed}"
+        yield style, f"{sign} {change.kind} {_called(change)}{renamed}"
         yield from _field_lines(change.fields)
+    yield from _server_lines(plan.server)
     for rule, reason in sorted(plan.refused.items()):
         yield "yellow", f"! rule {rule} is left out: {reason}"
+
+
+def _called(one: ItemChange | Drift) -> str:
+    """Return a name as it is shown: with what people call it, where it is an id."""
+    return f"{one.name} {json_line(one.title)}" if one.title else one.name
+
+
+def _server_lines(server: Server | None) -> Iterator[Line]:
+    if server is not None:
+        yield "dim", f"compiled for {server.name}"
+        if server.no_tables:
+            yield "yellow", f"! tables are left out: {server.no_tables}"
 
 
 def _rows_text(change: TableChange) -> str:
@@ -122,13 +141,13 @@ def show_drift(found: Iterable[Drift], form: Format) -> None:
     """Write what drifted."""
     found = list(found)
     if form is not Format.table:
-        show([_drift_row(one) for one in found], ("what", "kind", "name", "by", "at", "fields", "rows"), form)
+        show([_drift_row(one) for one in found], ("what", "kind", "name", "by", "at", "fields", "rows", "title"), form)
         return
     lines: list[Line] = []
     for one in found:
         who = " ".join(filter(None, (f"by {one.by}" if one.by else "", f"at {one.at}" if one.at else "")))
         counts = f": {_counts_text(one.counts)} rows" if one.counts else ""
-        lines.append((_DRIFTS[one.what], f"{one.what} {one.kind} {one.name}{counts}{f' ({who})' if who else ''}"))
+        lines.append((_DRIFTS[one.what], f"{one.what} {one.kind} {_called(one)}{counts}{f' ({who})' if who else ''}"))
         lines += _field_lines(one.fields)
     drifted = sum(one.what != "unread" for one in found)
     _write([*lines, ("bold", f"{drifted} drifted" if drifted else "nothing drifted")])
@@ -139,7 +158,8 @@ _DRIFTS = {"changed": "yellow", "switched": "yellow", "gone": "red", "added": "g
 
 def _drift_row(one: Drift) -> dict[str, Any]:
     fields = [{"field": field.field, "before": field.before, "after": field.after} for field in one.fields]
-    row = {"what": one.what, "kind": one.kind, "name": one.name, "by": one.by, "at": one.at, "fields": fields}
+    named = {"what": one.what, "kind": one.kind, "name": one.name, **_titled(one.title)}
+    row = {**named, "by": one.by, "at": one.at, "fields": fields}
     return row | ({"rows": _counts(one.counts)} if one.counts else {})
 
 

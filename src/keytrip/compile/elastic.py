@@ -31,7 +31,7 @@ _LONGEST_REGEX = 1000
 
 
 @cache
-def _layout() -> dict[str, str]:
+def layout() -> dict[str, str]:
     """Return the canonical layout's names, which hold where no pipeline says otherwise."""
     from keytrip.compile.pipelines import canonical_pipeline
 
@@ -47,7 +47,7 @@ class ElasticBackend(LeafBackend):
 
     def field_map(self) -> dict[str, str]:
         """Return the pipeline's names, or the canonical layout's where it has none."""
-        return super().field_map() or _layout()
+        return super().field_map() or layout()
 
     def leaf_of(self, cond: ConditionFieldEqualsValueExpression) -> Leaf:
         """Return the leaf of a condition; beyond what a long holds, all integers are on one side of a number.

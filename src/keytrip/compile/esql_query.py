@@ -22,6 +22,8 @@ _DAY = "kt_day"
 DERIVED = {"hour_of_day": hour_of_day(_HOURS), "hour_of_week": hour_of_week(_HOURS), "day": _DAY}
 # U+001F between the parts of a key, as base64: a string literal has no escape for it.
 _SEPARATOR = 'FROM_BASE64("Hw==")'
+# U+001E -> twice, U+001F -> U+001E and `u`: as `export.layout.lookup_key` writes what stands before a separator.
+_ESCAPES = (('FROM_BASE64("Hg==")', 'FROM_BASE64("Hh4=")'), (_SEPARATOR, 'FROM_BASE64("HnU=")'))
 # Of these, groups cannot be added up: events are looked up one by one.
 _UNSUMMABLE = {"value_avg", "value_median", "value_percentile", "value_count"}
 
@@ -180,9 +182,18 @@ def _join(table: str, columns: Sequence[str], block: Block, text: Mapping[str, s
             f"esql cannot look {table} up by {', '.join(columns)}: its index is keyed by {', '.join(key)}",
             hint="duckdb, spark and splunk can",
         )
-    parts = [text[c] if _kind(c) == "string" else f"TO_STRING({text[c]})" for c in ordered]
+    parts = [_part(text[c], c, last=c == key[-1]) for c in ordered]
     joined = parts[0] if len(parts) == 1 else f"CONCAT({f', {_SEPARATOR}, '.join(parts)})"
     return [f"EVAL keytrip_key = {joined}", f"LOOKUP JOIN keytrip_{table} ON keytrip_key"]
+
+
+def _part(text: str, column: str, *, last: bool) -> str:
+    """Return a value of a key as its index has it; no part before the last holds a separator."""
+    if _kind(column) != "string":
+        return f"TO_STRING({text})"
+    for found, written in () if last else _ESCAPES:
+        text = f"REPLACE({text}, {found}, {written})"
+    return text
 
 
 def _kind(name: str) -> str:

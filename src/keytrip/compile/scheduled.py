@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,16 +15,19 @@ from keytrip.compile.compiled import collection_of, reason_of
 from keytrip.compile.formats import Written, schedule_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.monitors import monitor_rule
+from keytrip.compile.required import required_fields
 from keytrip.compile.savedsearches import search_name, search_settings
 from keytrip.compile.security_analytics import security_analytics
+from keytrip.compile.splunk_parameters import with_macros
 from keytrip.compile.stock import is_foreign
 from keytrip.compile.targets import backend_of
-from keytrip.errors import ContentError, KeytripError
+from keytrip.errors import ContentError, KeytripError, UsageError
 
 if TYPE_CHECKING:
     from keytrip.rules.load import Document
 
 _FORMAT = "scheduled"
+_VERSIONED = "target_version"
 Settings = Callable[[Written], dict[str, Any]]
 
 
@@ -32,12 +35,17 @@ def _read(write: Callable[[Written], str]) -> Settings:
     return lambda written: dict(json.loads(write(written)))
 
 
+def _of_kibana(kind: str, language: str) -> Settings:
+    read = _read(detection_rule(kind, language))
+    return lambda written: {**read(written), "required_fields": required_fields(written.query, written.table)}
+
+
 # Target -> the settings of a rule in the SIEM's own words.
 SETTINGS: dict[str, Settings] = {
     "splunk": lambda written: {"name": search_name(written), **search_settings(written)},
-    "esql": _read(detection_rule("esql", "esql")),
-    "eql": _read(detection_rule("eql", "eql")),
-    "lucene": _read(detection_rule("query", "lucene")),
+    "esql": _of_kibana("esql", "esql"),
+    "eql": _of_kibana("eql", "eql"),
+    "lucene": _of_kibana("query", "lucene"),
     "opensearch": _read(monitor_rule),
 }
 
@@ -59,19 +67,36 @@ class Scheduled:
 
 
 def scheduled_for(
-    targets: Sequence[str], chosen: Sequence[Document], documents: Sequence[Document], packs: tuple[Path, ...] = ()
+    targets: Sequence[str],
+    chosen: Sequence[Document],
+    documents: Sequence[Document],
+    packs: tuple[Path, ...] = (),
+    version: str = "",
 ) -> list[Scheduled]:
     """Return each chosen rule for the first of the targets that can say it, in order.
+
+    Args:
+        targets: Their names.
+        chosen: Rules.
+        documents: All rules and bases.
+        packs: User packs.
+        version: Of the server, for the targets that write one text for one version and another for others.
 
     Raises:
         UsageError: There is no such target.
     """
-    backends = {target: _backend(target, packs) for target in targets}
+    backends = {target: _backend(target, packs, version) for target in targets}
     return [_first(document, documents, backends) for document in chosen]
 
 
-def _backend(target: str, packs: tuple[Path, ...]) -> Any:
+def _backend(target: str, packs: tuple[Path, ...], version: str) -> Any:
+    """Return a target's backend, or why there is none for the version."""
     backend = backend_of(target)
+    if version and _VERSIONED in backend.options:
+        try:
+            backend = backend_of(target, {_VERSIONED: version})
+        except UsageError as error:
+            return error
     backend.packs = packs
     return backend
 
@@ -90,8 +115,12 @@ def _first(document: Document, documents: Sequence[Document], backends: Mapping[
 def _facts(target: str, backend: Any, document: Document, documents: Sequence[Document]) -> tuple[dict[str, Any], str]:
     from sigma.exceptions import SigmaError
 
+    if isinstance(backend, UsageError):
+        return {}, backend.message.removeprefix(f"{target}: ")
     try:
-        return _of(target, _written(backend, document, documents), document), ""
+        written = _written(backend, document, documents)
+        facts = _of(target, written, document)
+        return facts | (_in_splunk(written, backend, document, documents) if target == "splunk" else {}), ""
     except (SigmaError, KeytripError) as error:
         return {}, reason_of(document, error)
 
@@ -144,7 +173,19 @@ def _of(target: str, written: Written, document: Document) -> dict[str, Any]:
         "author": str(data.get("author") or ""),
         "status": str(data.get("status") or ""),
         "version": 1,
+        "parameters": [],
     }
+
+
+def _in_splunk(written: Written, backend: Any, document: Document, documents: Sequence[Document]) -> dict[str, Any]:
+    """Return the parameters that are macros, and the settings with the search that names them."""
+
+    def write(changed: Document, all_of_them: Sequence[Document]) -> str:
+        return _written(backend, changed, all_of_them).query
+
+    text, parameters = with_macros(written.query, document, documents, write)
+    settings = SETTINGS["splunk"](replace(written, query=text))
+    return {"settings": settings, "parameters": [asdict(one) for one in parameters]}
 
 
 def _analytics(written: Written) -> dict[str, Any]:

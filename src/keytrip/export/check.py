@@ -12,6 +12,7 @@ from keytrip.compile.problems import Problem, Subject, holes_in, model_faults, n
 from keytrip.compile.targets import TARGETS
 from keytrip.errors import Place
 from keytrip.export.manifest import Manifest, template_file
+from keytrip.export.samples import template_errors
 from keytrip.export.transports import TRANSPORTS
 
 _HINTS = {
@@ -44,24 +45,53 @@ def _manifest(subject: Subject) -> Iterator[Problem]:
 
 def _faults(subject: Subject) -> Iterator[Problem]:
     data, folder = subject.document.data, subject.document.path.parent
-    faults = model_faults(subject, Manifest, {**data, "folder": folder}, _HINTS)
+    faults = list(model_faults(subject, Manifest, {**data, "folder": folder}, _HINTS))
     yield from (fault.problem for fault in faults)
     if any(fault.kind != "unknown" for fault in faults):
         return
     if data["name"] != folder.name:
         yield subject.problem(f"is called {data['name']!r}", "name", hint=f"its folder's name, {folder.name}")
-    for number, target in enumerate(data.get("targets") or ()):
+    found = [*_targets(subject), *_texts(subject), *_items(subject)]
+    yield from found
+    if not found and not faults:
+        yield from _rendered(subject, Manifest.model_validate({**data, "folder": folder}))
+
+
+def _targets(subject: Subject) -> Iterator[Problem]:
+    for number, target in enumerate(subject.document.data.get("targets") or ()):
         if target not in TARGETS:
             yield subject.problem(f"no target {target!r}", "targets", number, hint=nearest(target, list(TARGETS)))
-    for number, template in enumerate(data.get("templates") or ()):
+
+
+def _texts(subject: Subject) -> Iterator[Problem]:
+    for number, template in enumerate(subject.document.data.get("templates") or ()):
         yield from _path(subject, number, template["path"])
         yield from _template(subject, "templates", number, template["template"])
+
+
+def _items(subject: Subject) -> Iterator[Problem]:
+    data = subject.document.data
+    kinds = TRANSPORTS[data["transport"]].kinds
     if data["transport"] == "files" and data.get("items"):
         yield subject.problem("the transport files writes no items", "items", hint="write `templates`")
     for number, item in enumerate(data.get("items") or ()):
+        if kinds and item["kind"] not in kinds:
+            hint = f"one of: {', '.join(kinds)}"
+            yield subject.problem(
+                f"{data['transport']} has no items of kind {item['kind']!r}", "items", number, "kind", hint=hint
+            )
         yield from _template(subject, "items", number, item["template"])
         yield from _expression(subject, number, "name", item["name"])
         yield from _expression(subject, number, "when", item.get("when") or "true")
+
+
+def _rendered(subject: Subject, manifest: Manifest) -> Iterator[Problem]:
+    """Yield what goes wrong when the templates meet sample facts."""
+    for member, number, error in template_errors(manifest):
+        if error.place.path in {None, str(subject.document.path)}:
+            yield subject.problem(error.message, member, number, hint=error.hint)
+        else:
+            yield Problem(error.place, f"fails on a sample: {error.message}", error.hint)
 
 
 def _expression(subject: Subject, number: int, member: str, text: str) -> Iterator[Problem]:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from keytrip.errors import DataError
 from keytrip.export.model import Deployment, Generation, Item, Live, LiveItem, Table, Transport
-from keytrip.export.plan import FieldChange, field_changes, last_done
+from keytrip.export.plan import FieldChange, field_changes, last_done, title_of
 from keytrip.export.rows import RowCounts, row_change
 
 
@@ -23,6 +23,7 @@ class Drift:
         fields: What changed, with what was left as `before` and what is there as `after`.
         counts: Rows that are more, others, and fewer than were left.
         by, at: Who changed it last and when, where the destination says so.
+        title: What people call it, where its name is an id.
     """
 
     what: Literal["changed", "gone", "added", "switched", "unread"]
@@ -32,6 +33,7 @@ class Drift:
     counts: RowCounts | None = None
     by: str | None = None
     at: str | None = None
+    title: str = ""
 
 
 def drift(transport: Transport, tables: Mapping[str, Table]) -> list[Drift]:
@@ -69,15 +71,19 @@ def _items(record: Deployment, live: Live, transport: Transport) -> Iterator[Dri
     names = {(one.kind, one.name) for one in record.items}
     for identity, one in sorted(live.items.items()):
         if one.ours and identity not in names:
-            yield Drift("added", *identity, by=one.changed_by, at=one.changed_at)
+            title = title_of(transport.kinds[one.kind], one.body)
+            yield Drift("added", *identity, by=one.changed_by, at=one.changed_at, title=title)
 
 
 def _item(item: Item, live: LiveItem | None, transport: Transport) -> Drift | None:
+    kind = transport.kinds[item.kind]
+    title = title_of(kind, item.body)
     if live is None or not live.ours:
-        return Drift("gone", item.kind, item.name)
-    changes = field_changes(item, live, transport.kinds[item.kind])
-    fields = tuple(FieldChange(one.field, one.after, one.before) for one in changes)
-    return Drift("changed", item.kind, item.name, fields, None, live.changed_by, live.changed_at) if fields else None
+        return Drift("gone", item.kind, item.name, title=title)
+    fields = tuple(FieldChange(one.field, one.after, one.before) for one in field_changes(item, live, kind))
+    if not fields:
+        return None
+    return Drift("changed", item.kind, item.name, fields, None, live.changed_by, live.changed_at, title)
 
 
 def _tables(

@@ -14,7 +14,7 @@ from weakref import finalize
 from keytrip.errors import SystemRefusedError, UsageError
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
-from keytrip.export.wire import UNREACHED, Answer, succeeded
+from keytrip.export.wire import UNREACHED, Answer, Upload, succeeded
 
 _NO_CONTENT, _UNAUTHORIZED = 204, 401
 
@@ -143,9 +143,13 @@ class HttpSend:
         import httpx
 
         url = f"{self.connection.url}{path}"
-        content = body if isinstance(body, str) or body is None else json.dumps(body)
+        headers = dict(self.proof(credential))
+        content = body if isinstance(body, str | Upload) or body is None else json.dumps(body)
+        if isinstance(content, Upload):
+            form = httpx.Request(method, url, files={"file": (content.name, content.text.encode(), "text/plain")})
+            headers, content = {**headers, "Content-Type": form.headers["Content-Type"]}, form.read().decode()
         try:
-            response = self._client.request(method, url, content=content, headers=dict(self.proof(credential)))
+            response = self._client.request(method, url, content=content, headers=headers)
         except httpx.HTTPError as error:
             refuse_certificate(self.connection.url, error)
             return Answer(UNREACHED, f"{type(error).__name__} {error}".strip())

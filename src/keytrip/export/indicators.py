@@ -29,7 +29,7 @@ _UNSEEN = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\u
 # What a keyword field holds in Elasticsearch and OpenSearch; web servers stop at 8,190 bytes.
 LONGEST = 8191
 _LISTS = ("rules", "sources")
-_LIST_SEPARATOR = ";"
+LIST_SEPARATOR = ";"
 
 
 def _milliseconds(moment: datetime) -> datetime:
@@ -173,7 +173,7 @@ def _cells(row: Mapping[str | None, Any], place: Place) -> dict[str, Any]:
     if None in row:
         raise DataError("has more cells than the header", place=place, hint="quote values that hold a comma")
     given = {name: cell for name, cell in row.items() if name is not None and cell not in {None, ""}}
-    lists = {name: tuple(given[name].split(_LIST_SEPARATOR)) for name in _LISTS if name in given}
+    lists = {name: tuple(given[name].split(LIST_SEPARATOR)) for name in _LISTS if name in given}
     return given | lists
 
 

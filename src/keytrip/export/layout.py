@@ -12,6 +12,7 @@ from keytrip.errors import ContentError, DataError
 from keytrip.records.vocabulary import vocabulary
 
 SEPARATOR = "\x1f"
+ESCAPE = "\x1e"
 SPLUNK_INDEX = "keytrip"
 # Canonical name -> ECS or OpenTelemetry name; a field that is not here is `keytrip.<name>`.
 ELASTIC_FIELDS: dict[str, str] = {
@@ -110,6 +111,20 @@ def lookup_name(table: str) -> str:
     return f"keytrip_{table}"
 
 
+def lookup_key(texts: Sequence[str], columns: int) -> str:
+    """Return the `keytrip_key` of a row, or of a leading part of its key.
+
+    U+001F joins the values. Before it U+001E stands twice and U+001F is U+001E and a `u`, so that no two keys are one;
+    the last column's text has nothing behind it and stays as it is. The queries of ES|QL write it the same way.
+
+    Args:
+        texts: The values of the first key columns, or of all.
+        columns: How many key columns the table has.
+    """
+    before = [text.replace(ESCAPE, 2 * ESCAPE).replace(SEPARATOR, f"{ESCAPE}u") for text in texts[: columns - 1]]
+    return SEPARATOR.join([*before, *texts[columns - 1 :]])
+
+
 def elastic_lookup_mapping(key_columns: Sequence[str], columns: Mapping[str, str]) -> dict[str, Any]:
     """Return the body that creates a baseline table's lookup index.
 
@@ -148,11 +163,11 @@ def elastic_lookup_documents(
             continue
         texts = [str(part) for part in parts]
         for length in range(1, len(texts)):
-            leading = SEPARATOR.join(texts[:length])
+            leading = lookup_key(texts[:length], len(texts))
             if leading not in seen:
                 seen.add(leading)
                 yield {"keytrip_key": leading, "baseline_found": True}
-        yield {"keytrip_key": SEPARATOR.join(texts), "baseline_found": True, **_baseline(key_columns, row)}
+        yield {"keytrip_key": lookup_key(texts, len(texts)), "baseline_found": True, **_baseline(key_columns, row)}
 
 
 def splunk_sourcetype(table: str) -> str:
@@ -181,9 +196,17 @@ def splunk_event(table: str, record: Mapping[str, object]) -> dict[str, Any]:
 
 
 def splunk_lookup_rows(rows: Iterable[Mapping[str, object]]) -> Iterator[dict[str, object]]:
-    """Yield the rows of a Splunk lookup: the table's own columns, nulls left out, times as seconds since 1970."""
-    for row in rows:
-        yield {name: _epoch(value) for name, value in row.items() if value is not None}
+    """Return the rows of a Splunk lookup: the table's own columns, nulls left out, times as seconds since 1970."""
+    return map(splunk_lookup_row, rows)
+
+
+def splunk_lookup_row(row: Mapping[str, object]) -> dict[str, object]:
+    """Return one such row."""
+    return {
+        name: _utc(value).timestamp() if isinstance(value, datetime) else value
+        for name, value in row.items()
+        if value is not None
+    }
 
 
 @cache
@@ -242,7 +265,3 @@ def _time_text(value: object, precision: str) -> object:
     if not isinstance(value, datetime):
         return value
     return _utc(value).isoformat(timespec=precision).replace("+00:00", "Z")
-
-
-def _epoch(value: object) -> object:
-    return _utc(value).timestamp() if isinstance(value, datetime) else value

@@ -30,8 +30,8 @@ class ItemTemplate(BaseModel):
 
     Attributes:
         kind: One of the transport's kinds.
-        each: (`for` in the file) What there is one of them for: each rule, each baseline table, each IOC list; or one
-            in all.
+        each: (`for` in the file) What there is one of them for: each rule, each parameter of each rule, each baseline
+            table, each IOC list; or one in all.
         name: Jinja expression of the item's name.
         template: File of the folder, or of another as `splunk/search.yml.j2`: YAML in which each `{{ ... }}` stands for
             a whole value.
@@ -41,7 +41,7 @@ class ItemTemplate(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str
-    each: Literal["rule", "table", "ioc_list", "once"] = Field(alias="for")
+    each: Literal["rule", "parameter", "table", "ioc_list", "once"] = Field(alias="for")
     name: str
     template: str
     when: str = ""
@@ -55,6 +55,7 @@ class Manifest(BaseModel):
         about: One line for people.
         transport: One of `keytrip.export.transports`.
         tables: Of a folder, the format of the tables; None for no tables there. A server takes all tables.
+        indicator_table: Whether a list of indicators is a table there, with generations, like baselines.
         targets: Compile targets of the rules: of a folder all of them, of a server the first one that can say a rule.
         templates: Texts that a folder gets.
         items: What a server gets, in this order.
@@ -68,6 +69,7 @@ class Manifest(BaseModel):
     about: str
     transport: TransportName
     tables: Literal["csv", "ndjson", "parquet"] | None = None
+    indicator_table: bool = False
     targets: tuple[str, ...] = ()
     templates: tuple[Template, ...] = ()
     items: tuple[ItemTemplate, ...] = ()

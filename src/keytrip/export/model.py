@@ -26,6 +26,7 @@ class Kind:
         kept: Fields that are the user's own after the item was made: never compared, never overwritten.
         normal: Brings a body, ours or the server's, into one form: defaults, order, whitespace, 1 for true.
         version: The field that holds the version, or None; a changed item gets the live one's plus one.
+        title: The field with what people call an item, where its name is an id; or None.
     """
 
     name: str
@@ -33,6 +34,24 @@ class Kind:
     kept: frozenset[str] = frozenset()
     normal: Callable[[Body], Body] = dict
     version: str | None = None
+    title: str | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """The server of a destination whose rules and tables depend on its version.
+
+    Attributes:
+        name: Product and version, as people say them.
+        version: What rules are compiled for.
+        no_tables: Why it holds no tables, or an empty string.
+        no_lookups: Why its queries cannot ask a table by the name that we give it, or an empty string.
+    """
+
+    name: str
+    version: str
+    no_tables: str = ""
+    no_lookups: str = ""
 
 
 @dataclass(frozen=True)

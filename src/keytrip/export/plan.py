@@ -21,6 +21,7 @@ from keytrip.export.model import (
     Live,
     LiveItem,
     RowChange,
+    Server,
     Table,
 )
 from keytrip.export.rows import RowCounts
@@ -49,6 +50,7 @@ class ItemChange:
         live: As it is, or None.
         fields: What an update changes.
         renamed_from: The name that the same rule's item had; its `kept` fields are taken over.
+        title: What people call it, where its name is an id.
     """
 
     action: Action
@@ -58,6 +60,7 @@ class ItemChange:
     live: LiveItem | None = None
     fields: tuple[FieldChange, ...] = ()
     renamed_from: str = ""
+    title: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,7 @@ class Plan:
         snapshot: Number of the snapshot that the tables come from.
         world: Fingerprint of what the destination holds, as far as the plan rests on it.
         wanted: Fingerprint of what it should hold.
+        server: What it was made for, where that matters.
     """
 
     items: tuple[ItemChange, ...]
@@ -101,6 +105,7 @@ class Plan:
     snapshot: int | None
     world: str
     wanted: str
+    server: Server | None = None
 
     @property
     def changes(self) -> tuple[ItemChange | TableChange, ...]:
@@ -142,7 +147,8 @@ def plan_for(desired: Desired, live: Live, kinds: Mapping[str, Kind], differ: Di
     _refuse_foreign(desired, live)
     items = tuple(_items(desired, live, kinds, prune=prune))
     tables = tuple(_tables(desired, live, differ, prune=prune))
-    return Plan(items, tables, desired.refused, desired.snapshot, world_of(desired, live, kinds), wanted_of(desired))
+    world, wanted = world_of(desired, live, kinds), wanted_of(desired)
+    return Plan(items, tables, desired.refused, desired.snapshot, world, wanted, desired.server)
 
 
 def _refuse_unknown(desired: Desired, kinds: Mapping[str, Kind]) -> None:
@@ -170,13 +176,19 @@ def _items(desired: Desired, live: Live, kinds: Mapping[str, Kind], *, prune: bo
     old = _of_rules(live, left)
     renamed = _renamed(desired.items, live, old)
     for item in desired.items:
-        yield _item(item, live.items.get((item.kind, item.name)), renamed.get((item.kind, item.name)), kinds)
+        change = _item(item, live.items.get((item.kind, item.name)), renamed.get((item.kind, item.name)), kinds)
+        yield replace(change, title=title_of(kinds[item.kind], item.body))
     marks = {(item.kind, item.rule_id) for item in desired.items}
     # a rule that is there under its new name needs no old one: both would alert
     moved = {(one.kind, one.name) for mark, ones in old.items() if mark in marks for one in ones}
     for identity, one in sorted(left.items()):
         action: Action = "delete" if prune or identity in moved else "kept"
-        yield ItemChange(action, *identity, live=one)
+        yield ItemChange(action, *identity, live=one, title=title_of(kinds[one.kind], one.body))
+
+
+def title_of(kind: Kind, body: Body) -> str:
+    """Return what people call an item, or nothing where its name says it."""
+    return str(body.get(kind.title, "")) if kind.title else ""
 
 
 def _item(item: Item, live: LiveItem | None, old: LiveItem | None, kinds: Mapping[str, Kind]) -> ItemChange:

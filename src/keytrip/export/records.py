@@ -99,8 +99,8 @@ class Records:
 
     def _put(self, name: str, text: str) -> None:
         path = self.folder / name
-        # whoever holds the lock, or is about to, is alone here
-        part = path.with_name(f".{path.name}.part")
+        # whoever holds the lock, or is about to, is alone in this folder, and writes over what a killed process left
+        part = path.with_name(".part")
         part.write_text(text, encoding="utf-8")
         replace_file(part, path)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError, pass_context
@@ -94,7 +95,7 @@ def render_text(folder: Path, template: str, context: Mapping[str, Any]) -> str:
     try:
         return environment.get_template(template).render(context)
     except TemplateError as error:
-        place = Place(str(folder / template), getattr(error, "lineno", None))
+        place = _at(str(folder / template), error)
         raise ContentError(f"{error.message}", place=place, hint="mend the template") from error
 
 
@@ -113,8 +114,7 @@ def render_item(environment: Environment, template: str, context: Mapping[str, A
         loaded = yaml.load(text, Loader=LOADER)  # noqa: S506 - the safe loader, in C where it is built
         body = marks.value(loaded)
     except TemplateError as error:
-        line = getattr(error, "lineno", None)
-        raise ContentError(f"{error.message}", place=Place(place.path, line), hint="mend the template") from error
+        raise ContentError(f"{error.message}", place=_at(place.path, error), hint="mend the template") from error
     except yaml.YAMLError as error:
         raise ContentError(f"makes no YAML: {_problem(error)}", place=place, hint=_HINT) from error
     except (TypeError, ValueError) as error:
@@ -161,6 +161,12 @@ def render_name(environment: Environment, expression: str, context: Mapping[str,
 
 
 _NAME_HINT = "an expression such as \"'keytrip - ' ~ rule.name\""
+
+
+def _at(path: str | None, error: TemplateError) -> Place:
+    """Return the line of a template that an error is about: of its syntax, or the last one that was carried out."""
+    lines = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == path]
+    return Place(path, getattr(error, "lineno", None) or (lines[-1] if lines else None))
 
 
 def _place(environment: Environment, template: str) -> Place:

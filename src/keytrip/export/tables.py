@@ -75,8 +75,16 @@ def digest_of_rows(rows: Iterable[Row]) -> tuple[int, str]:
 
 
 def canonical(row: Row) -> bytes:
-    """Return a row as one line of canonical JSON."""
-    return orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    """Return a row as one line of canonical JSON.
+
+    Raises:
+        DataError: It holds half a character, or a number of more than 64 bits: no destination holds that.
+    """
+    try:
+        return orjson.dumps(row, default=str, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError as error:
+        hint = "build a new snapshot: keytrip reads no such values"
+        raise DataError(f"a row cannot be told to anyone ({error}): {ascii(dict(row))[:200]}", hint=hint) from error
 
 
 def row_identity(key: tuple[str, ...], row: Row) -> str:
@@ -85,10 +93,13 @@ def row_identity(key: tuple[str, ...], row: Row) -> str:
     Values that hold the separator, and nulls, are hashed as a JSON list, so that no two keys are one.
     """
     values = [row[name] for name in key]
-    text = SEPARATOR.join(map(str, values))
-    plain = None not in values and text.count(SEPARATOR) == len(values) - 1
+    try:
+        text = SEPARATOR.join(values)
+    except TypeError:
+        text = SEPARATOR.join(map(str, values))
+    plain = text.count(SEPARATOR) == len(values) - 1 and None not in values
     whole = text.encode("utf-8", "surrogatepass") if plain else canonical({"key": values})
-    return hashlib.sha256(whole).hexdigest()[:32]
+    return hashlib.sha256(whole).digest()[:16].hex()
 
 
 @contextmanager

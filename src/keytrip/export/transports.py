@@ -12,7 +12,7 @@ from keytrip.errors import UsageError
 if TYPE_CHECKING:
     from keytrip.export.connection import Connection
     from keytrip.export.manifest import Manifest
-    from keytrip.export.model import Transport
+    from keytrip.export.model import Server, Transport
 
 
 @dataclass(frozen=True)
@@ -23,10 +23,14 @@ class Opener:
         module: Has `open_transport(connection, manifest) -> Transport` and
             `diagnose(connection, manifest) -> Iterator[Finding]`.
         local: Whether the destination is a folder of this machine, which needs no address and no secret.
+        versioned: Whether rules and tables depend on the server's version; has `server_of(connection) -> Server` then.
+        kinds: Of the items that a manifest may list.
     """
 
     module: str
     local: bool = False
+    versioned: bool = False
+    kinds: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,10 +52,17 @@ class Finding:
 
 TRANSPORTS: dict[str, Opener] = {
     "files": Opener("keytrip.export.files", local=True),
-    "splunk": Opener("keytrip.export.splunk"),
-    "splunk_app": Opener("keytrip.export.splunk_app", local=True),
-    "elastic": Opener("keytrip.export.elastic"),
-    "opensearch": Opener("keytrip.export.opensearch"),
+    "splunk": Opener("keytrip.export.splunk", kinds=("macro", "saved_search", "indicator_list", "lookup")),
+    "splunk_app": Opener("keytrip.export.splunk_app", local=True, kinds=("macro", "saved_search")),
+    "elastic": Opener(
+        "keytrip.export.elastic",
+        versioned=True,
+        kinds=("index_template", "detection_rule", "indicator_index", "value_list"),
+    ),
+    "opensearch": Opener(
+        "keytrip.export.opensearch",
+        kinds=("index_template", "monitor", "log_type", "analytics_rule", "detector", "threat_source"),
+    ),
     "stix": Opener("keytrip.export.sharing.stix", local=True),
     "taxii": Opener("keytrip.export.sharing.taxii"),
     "misp": Opener("keytrip.export.sharing.misp"),
@@ -66,6 +77,19 @@ def transport_to(connection: Connection, manifest: Manifest) -> Transport:
         SystemRefusedError: The destination refuses.
     """
     found: Transport = _module(manifest).open_transport(connection, manifest)
+    return found
+
+
+def server_at(connection: Connection, manifest: Manifest) -> Server | None:
+    """Return the server of a destination, where rules and tables depend on it.
+
+    Raises:
+        UsageError: The transport is not a part of this version.
+        SystemRefusedError: The destination refuses.
+    """
+    if not TRANSPORTS[manifest.transport].versioned:
+        return None
+    found: Server = _module(manifest).server_of(connection)
     return found
 
 

@@ -64,6 +64,14 @@ class Raw:
     text: str
 
 
+@dataclass(frozen=True)
+class Upload:
+    """A file that is sent as a form's field `file`, where the server takes none otherwise."""
+
+    name: str
+    text: str
+
+
 class Send(Protocol):
     """How a request is sent: never raises for what a server or a network does, but for a certificate of nobody."""
 
@@ -115,8 +123,9 @@ def _reason(body: Any) -> str:
     """Return the reason out of an error of either product, of which there are several forms."""
     if not isinstance(body, dict):
         return str(body)
-    error = body.get("error", body.get("message", body))
-    if not isinstance(error, dict):
-        return str(error)
+    error = body.get("error", body)
+    if not isinstance(error, dict) or error is body:
+        # Kibana says in `error` what the status is called, and in `message` what is wrong
+        return str(body.get("message", error))
     causes = error.get("root_cause") or [error]
     return "; ".join(str(cause.get("reason", cause)) for cause in causes)

@@ -13,8 +13,8 @@ MEDIA_TYPE = "application/taxii+json;version=2.1"
 
 
 @contextmanager
-def medallion(folder: Path, collection: str, user: str, password: str) -> Iterator[str]:
-    """Serve one empty collection in pages of five; yield the URL of its API root."""
+def medallion(folder: Path, collection: str, user: str, password: str, page: int = 5) -> Iterator[str]:
+    """Serve one empty collection in pages of so many; yield the URL of its API root."""
     with warnings.catch_warnings():
         # its dependencies are older than this Python
         warnings.simplefilter("ignore")
@@ -39,10 +39,11 @@ def medallion(folder: Path, collection: str, user: str, password: str) -> Iterat
     data = folder / "medallion.json"
     data.write_text(json.dumps({"/discovery": {"title": "test", "api_roots": []}, "root": root}), encoding="utf-8")
     backend = {"module": "medallion.backends.memory_backend", "module_class": "MemoryBackend", "filename": str(data)}
-    configuration = {"users": {user: password}, "taxii": {"max_page_size": 5}, "backend": backend}
+    configuration = {"users": {user: password}, "taxii": {"max_page_size": page}, "backend": backend}
     for name in configuration:
         set_config(application_instance, name, configuration)
-    register_blueprints(application_instance)
+    if not application_instance.blueprints:  # there is one application a process, and it takes them once
+        register_blueprints(application_instance)
     server = make_server("127.0.0.1", 0, application_instance)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

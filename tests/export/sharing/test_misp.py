@@ -9,9 +9,10 @@ from pathlib import Path
 from uuid import UUID
 
 import pytest
-from export.sharing.examples import hostile, made, one_of_each
+from export.sharing.examples import an_agent, hostile, made, one_of_each
 from export.sharing.test_stix import deployment, told
 from export.sharing.test_taxii import bodies, expected
+from hostile import hostile_texts
 from hypothesis import HealthCheck, given, settings
 from stubs.https import Answer
 from stubs.misp import MispStub, misp_stub
@@ -28,6 +29,17 @@ from keytrip.export.wire import Answer as Reply
 
 MANIFEST = Manifest(name="misp", about="An event.", transport="misp", credential="api_key")
 EVENT = "5d0f2f2c-6b0e-4d6e-9d0c-0a7c1c6c0b11"
+
+
+def test_hostile_lists_arrive(connection: Connection) -> None:
+    """(Stub.) Hostile user agents are read back as they were told; spaces at an end are refused by name."""
+    texts = hostile_texts(fit=an_agent)
+    agents = [made("user_agent", text, description=text) for text in texts if text == text.strip()]
+    told(open_transport(connection, MANIFEST), *agents)
+    assert bodies(open_transport(connection, MANIFEST)) == expected(*agents)
+    for text in (text for text in texts if text != text.strip()):
+        with pytest.raises(ContentError, match="cuts spaces off"):
+            told(open_transport(connection, MANIFEST), made("user_agent", text))
 
 
 @pytest.fixture

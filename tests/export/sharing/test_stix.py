@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 import stix2
-from export.sharing.examples import hostile, made, one_of_each
+from export.sharing.examples import an_agent, hostile, made, one_of_each
+from hostile import hostile_texts
 from hypothesis import given, settings
 from stix2.pattern_visitor import create_pattern_object
 
@@ -154,6 +155,17 @@ def test_an_edit_by_hand_is_drift(tmp_path: Path) -> None:
     transport.delete(transport.read((), ()).items["indicator", "pattern [x:y = 'z' AND x:y = 'w']"])
     transport.save(deployment(2))
     assert len(transport.read((), ()).items) == 1
+
+
+def test_hostile_lists_arrive(tmp_path: Path) -> None:
+    """A bundle of hostile user agents is read back as it was told, and each pattern says one thing."""
+    agents = [made("user_agent", text, description=text) for text in hostile_texts(fit=an_agent)]
+    told(sharing(tmp_path), *agents)
+    live = sharing(tmp_path).read((), ()).items
+    assert {one.name: one.body for one in live.values()} == {one.name: one.model_dump(mode="json") for one in agents}
+    for one in agents:
+        parsed = create_pattern_object(pattern_of(one))
+        assert parsed.operand.rhs.value == one.value.replace("\\", "\\\\").replace("'", "\\'")
 
 
 @settings(max_examples=60, deadline=None)

@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from export.sharing.examples import made, one_of_each
+from export.sharing.examples import an_agent, made, one_of_each
 from export.sharing.medallion_server import medallion
 from export.sharing.test_stix import deployment, told
+from hostile import hostile_texts
 from stubs.https import Answer
 from stubs.taxii import COLLECTION, TaxiiStub, taxii_stub
 
@@ -205,6 +206,13 @@ def test_doctor_says_what_is_wrong(connection: Connection, stub: TaxiiStub) -> N
     }
     with pytest.raises(SystemRefusedError, match="may not write"):
         told(sharing(connection), made())
+
+
+def test_hostile_lists_arrive(connection: Connection) -> None:
+    """(Stub.) Hostile user agents are read back as they were told."""
+    agents = [made("user_agent", text, description=text) for text in hostile_texts(fit=an_agent)]
+    told(sharing(connection), *agents)
+    assert bodies(sharing(connection)) == expected(*agents)
 
 
 def test_the_collection_has_to_be_said(connection: Connection) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import subprocess
@@ -12,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hostile import hostile_texts
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +22,7 @@ from keytrip.baselines.store import Store
 from keytrip.errors import ContentError, DataError
 from keytrip.export.connection import Connection
 from keytrip.export.desired import Request, desired_for
+from keytrip.export.indicators import indicator_of
 from keytrip.export.manifest import Manifest, destination_named
 from keytrip.export.model import Generation, Holder, Item, Table
 from keytrip.export.splunk_app import diagnose, open_transport
@@ -29,6 +33,15 @@ from keytrip.export.splunk_app.transport import AppTransport
 from .made import deployment, macro, row, rows, search, table
 
 NAME = "keytrip_key_models"
+SEEN = {"first_seen": "2026-04-01T00:00:00Z", "last_seen": "2026-04-02T00:00:00Z"}
+LISTED = tuple(
+    indicator_of({"kind": kind, "value": value, "revoked": revoked, **SEEN})
+    for kind, value, revoked in [
+        ("ipv4", "203.0.113.7", False), ("ipv4", "203.0.113.8", True), ("ipv6", "2001:db8::1", False),
+        ("cidr", "203.0.113.0/24", False), ("user_agent", '=evil/1, "x" | delete', False), ("domain", "x.test", False),
+        ("url", "https://x.test/a", False), ("key_id_sha256", "0" * 64, False),
+    ]
+)  # fmt: skip
 
 
 @pytest.fixture(scope="session")
@@ -101,7 +114,7 @@ def test_the_same_content_is_the_same_bytes(tmp_path: Path, manifest: Manifest) 
 def test_row_digests_of_the_file_are_ours(tmp_path: Path, manifest: Manifest) -> None:
     """Quotes, commas and newlines in a cell come back as they were."""
     transport = opened(tmp_path, manifest)
-    texts = ['"', "a,b", "a\nb", "a\r\nb", "=1+1", " x ", "\u202e", "é", "'", "\\", "m" * 100_000]
+    texts = hostile_texts(fit=lambda text: "\0" not in text)
     made = table([*(row(text, text) for text in texts), {**row("null"), "share": None}])
     assert transport.stage(made, 1, lambda _: None) == len(texts) + 1
     ours = {transport.row_id(made, r): transport.row_digest(made, r) for r in made.rows()}
@@ -263,7 +276,7 @@ def test_a_package_that_would_not_work_is_not_written(tmp_path: Path, manifest: 
 def shipped(store: Store, manifest: Manifest, folder: Path, **options: str) -> AppTransport:
     """Return a transport that packed all rules and tables that ship."""
     given_options: Mapping[str, str] = {**manifest.options, **options}
-    desired = desired_for(manifest, Request(store, options=given_options))
+    desired = desired_for(manifest, Request(store, options=given_options, indicators=LISTED))
     transport = opened(folder, manifest, **given_options)
     transport.read((), ())
     for item in desired.items:
@@ -279,12 +292,61 @@ def shipped(store: Store, manifest: Manifest, folder: Path, **options: str) -> A
 def test_all_that_ships_is_packed(store: Store, manifest: Manifest, tmp_path: Path) -> None:
     """Every rule and table, with Enterprise Security's actions; a second reading finds nothing to change."""
     transport = shipped(store, manifest, tmp_path, enterprise_security="true")
-    desired = desired_for(manifest, Request(store, options={**manifest.options, "enterprise_security": "true"}))
+    options = {**manifest.options, "enterprise_security": "true"}
+    desired = desired_for(manifest, Request(store, options=options, indicators=LISTED))
     live = transport.read((), ())
     for item in desired.items:
         normal = transport.kinds[item.kind].normal
         assert normal(live.items[item.kind, item.name].body) == normal(item.body)
     assert {each.name: 1 for each in desired.tables} == {n: g.number for n, g in live.tables.items()}
+
+
+def lookup_rows(transport: AppTransport, name: str) -> list[dict[str, str]]:
+    """Return the rows of a lookup file in the archive."""
+    with tarfile.open(transport.package) as archive:
+        file = archive.extractfile(f"keytrip/lookups/{name}_g1.csv")
+        assert file is not None
+        return list(csv.DictReader(io.TextIOWrapper(file, encoding="utf-8", newline="")))
+
+
+def test_indicators_are_lookup_files(store: Store, manifest: Manifest, tmp_path: Path) -> None:
+    """The list is in the package with the search that asks it, without what was revoked; for none there is neither."""
+    transport = shipped(store, manifest, tmp_path)
+    rows = lookup_rows(transport, "keytrip_indicators")
+    assert [(row["kind"], row["value"]) for row in rows] == sorted(
+        (one.kind, one.value) for one in LISTED if not one.revoked
+    )
+    search = transport.read((), ()).items["saved_search", "keytrip - indicators - Rule"].body["search"]
+    assert "lookup keytrip_indicators value as source_ip" in search
+    assert "keytrip/default/inputs.conf" not in names(transport)
+    assert "keytrip_ip_intel" not in transport.read((), ()).tables
+    bare = desired_for(manifest, Request(store, options=manifest.options))
+    assert "keytrip_indicators" not in {table.name for table in bare.tables}
+    assert ("saved_search", "keytrip - indicators - Rule") not in {(one.kind, one.name) for one in bare.items}
+
+
+def test_threat_intelligence_of_enterprise_security(store: Store, manifest: Manifest, tmp_path: Path) -> None:
+    """If wanted, lookups have the columns of its collections, and inputs lead it there; switched off like the rest."""
+    transport = shipped(store, manifest, tmp_path, threat_intel="true")
+    assert [(row["ip"], row["domain"]) for row in lookup_rows(transport, "keytrip_ip_intel")] == [
+        ("", "x.test"), ("2001:db8::1", ""), ("203.0.113.7", ""),
+    ]  # fmt: skip
+    rows = lookup_rows(transport, "keytrip_http_intel")
+    assert {row["http_user_agent"] for row in rows} == {"", '=evil/1, "x" | delete'}
+    assert {row["url"] for row in rows} == {"", "https://x.test/a"}
+    assert all(row["weight"] == "50" and row["description"] for row in rows)
+    with tarfile.open(transport.package) as archive:
+        file = archive.extractfile("keytrip/default/inputs.conf")
+        assert file is not None
+        inputs = read_conf(file.read().decode())
+    assert inputs.keys() == {"threatlist://keytrip_ip_intel", "threatlist://keytrip_http_intel"}
+    assert inputs["threatlist://keytrip_ip_intel"]["url"] == "lookup://keytrip_ip_intel"
+    assert {one["disabled"] for one in inputs.values()} == {"1"}
+    live = destination_named("splunk")
+    request = Request(store, options={**live.options, "threat_intel": "true"}, indicators=LISTED)
+    told = {table.name for table in desired_for(live, request).tables}
+    assert {"keytrip_ip_intel", "keytrip_http_intel"} <= told
+    assert "keytrip_indicators" not in told
 
 
 def _tool(name: str) -> str:
@@ -298,7 +360,7 @@ def _tool(name: str) -> str:
 def test_appinspect_has_no_error_or_failure(store: Store, manifest: Manifest, tmp_path: Path) -> None:
     """Splunk's own checks for Splunk Cloud judge the package of all that ships. Its exit code says nothing: it is 0."""
     program = _tool("splunk-appinspect")
-    package = shipped(store, manifest, tmp_path, enterprise_security="true").package
+    package = shipped(store, manifest, tmp_path, enterprise_security="true", threat_intel="true").package
     out = tmp_path / "report.json"
     tags = ["--included-tags", "cloud", "--included-tags", "private_victoria"]
     run = [
@@ -326,7 +388,7 @@ def test_appinspect_has_no_error_or_failure(store: Store, manifest: Manifest, tm
 def test_slim_accepts_the_package(store: Store, manifest: Manifest, tmp_path: Path) -> None:
     """Splunk's packaging toolkit reads the manifest and the conf files; it sees a broken continuation."""
     program = _tool("slim")
-    package = shipped(store, manifest, tmp_path, enterprise_security="true").package
+    package = shipped(store, manifest, tmp_path, enterprise_security="true", threat_intel="true").package
     home = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
     done = subprocess.run([program, "validate", str(package)], check=False, capture_output=True, text=True, env=home)
     said = done.stdout + done.stderr

@@ -132,6 +132,33 @@ def test_sets_are_learned_inside_splunk_if_wanted(
     assert "_key" in lookup["fields_list"].split(", ")
 
 
+def test_statistics_are_made_inside_splunk_if_wanted(
+    start: Start, typed: Typed, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two searches and a lookup of days for each table of statistics; what Splunk put there stays, until all goes."""
+    stub = start()
+    _environment(stub, monkeypatch)
+    typed("apply splunk", "--option", "rebuild=true")
+    assert "nothing to do" in typed("plan splunk", "--option", "rebuild=true")
+    searches = {name for _, name in stub.objects["searches"]}
+    assert {"keytrip - key_cost_daily - Days", "keytrip - key_cost_daily - Baseline"} <= searches
+    assert "keytrip - key_models - Days" not in searches
+    name = "keytrip_key_cost_daily_by_day"
+    assert stub.objects["lookups"]["keytrip", name].values["collection"] == name
+    days = stub.kv["keytrip", name].documents
+    days["a"] = {"_key": "a", "_user": "nobody", "key_id": "k", "day": 1}
+    typed("apply splunk", "--option", "rebuild=true", "--option", "enabled=true")
+    assert days
+    stub.objects["lookups"]["keytrip", name].values["fields_list"] = "_key, day"
+    assert "fields" in typed("plan splunk", "--option", "rebuild=true")
+    typed("apply splunk", "--option", "rebuild=true")
+    assert "nothing to do" in typed("plan splunk", "--option", "rebuild=true")
+    assert "kept" in typed("plan splunk")
+    typed("apply splunk", "--prune")
+    assert ("keytrip", name) not in stub.kv
+    assert ("keytrip", name) not in stub.objects["lookups"]
+
+
 def test_the_role_has_what_doctor_asks_for() -> None:
     """Every capability that keytrip looks for is in the role that ships, and no other."""
     path = destination_named("splunk").folder / "authorize.conf"

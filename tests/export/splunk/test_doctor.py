@@ -57,5 +57,5 @@ def test_the_transport_opens_without_a_request(start: Start) -> None:
     """Nothing is asked before something is wanted."""
     stub = start()
     transport = open_transport(connect(stub), MANIFEST)
-    assert list(transport.kinds) == ["indicator_list", "macro", "saved_search"]
+    assert list(transport.kinds) == ["indicator_list", "lookup", "macro", "saved_search"]
     assert not stub.log

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from export.sharing.examples import an_agent
+from hostile import hostile_texts
 
 from keytrip.errors import SystemRefusedError
 from keytrip.export.desired import Desired, items_of
@@ -50,6 +52,16 @@ def test_a_list_is_a_lookup_and_a_search(start: Start) -> None:
     assert read_plan(transport, second).empty
     destroy(transport)
     assert not any(stub.objects.values())
+
+
+def test_hostile_lists_arrive(start: Start) -> None:
+    """Hostile user agents are in the lookup as they were told, and a second plan is empty."""
+    stub = start()
+    texts = hostile_texts(fit=an_agent)
+    wanted = Desired(made(*(indicator(text, kind="user_agent") for text in texts)))
+    apply(transport_of(stub), wanted)
+    assert sorted(d["value"] for d in stub.kv["keytrip", NAME].documents.values()) == sorted(texts)
+    assert read_plan(transport_of(stub), wanted).empty
 
 
 def test_a_list_without_its_definition_is_written_anew(start: Start) -> None:

@@ -126,6 +126,29 @@ def test_the_users_filter_stays(start: Start) -> None:
     assert stub.objects["macros"]["keytrip", macro().name].values["definition"] == 'where key_id != "batch"'
 
 
+def test_a_parameter_follows_the_rule_until_somebody_changes_it(start: Start) -> None:
+    """A pack's number arrives where nobody set another; a user's stays, and the macro says the default."""
+
+    def parameter(number: str) -> Item:
+        text = f"Managed by keytrip. key_cost - Rule: floor, {number} unless you say otherwise. Why."
+        return Item("macro", "key_cost_floor", {"definition": number, "description": text, "iseval": "0"})
+
+    stub = start()
+    transport = transport_of(stub)
+    transport.create(parameter("5"))
+    transport.save(deployment(1, parameter("5")))
+    held = stub.objects["macros"]["keytrip", "key_cost_floor"].values
+    live = transport.read([], []).items["macro", "key_cost_floor"]
+    assert _same(parameter("5"), live)
+    assert not _same(parameter("7.5"), live)
+    transport.update(parameter("7.5"), live)
+    assert held["definition"] == "7.5"
+    held["definition"] = "100"
+    transport.update(parameter("9"), transport.read([], []).items["macro", "key_cost_floor"])
+    assert held["definition"] == "100"
+    assert ", 9 unless" in held["description"]
+
+
 def test_an_update_over_a_change_in_between_is_refused(start: Start) -> None:
     """What changed after it was read is not written over."""
     stub = start()

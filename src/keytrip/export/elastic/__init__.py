@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from keytrip.export.connection import Connection
     from keytrip.export.elastic.transport import Elastic
     from keytrip.export.manifest import Manifest
+    from keytrip.export.model import Server
     from keytrip.export.transports import Finding
 
 
@@ -25,11 +26,24 @@ def open_transport(connection: Connection, manifest: Manifest, sleep: Sleep = ti
     from keytrip.export.elastic.pages import pages
     from keytrip.export.elastic.rules import RULE
     from keytrip.export.elastic.transport import Elastic
+    from keytrip.export.elastic.value_lists import VALUE_LIST
     from keytrip.export.indices.generations import Indices
 
     indices = Indices(persistent(ElasticSend(connection), sleep), lookup_mode=True, pages=pages, sleep=sleep)
-    rules = any(item.kind == RULE for item in manifest.items)
+    rules = any(item.kind in {RULE, VALUE_LIST} for item in manifest.items)
     return Elastic(indices, persistent(kibana_send(connection), sleep) if rules else None)
+
+
+def server_of(connection: Connection, sleep: Sleep = time.sleep) -> Server:
+    """Return the server that is there.
+
+    Raises:
+        SystemRefusedError: It refuses, or cannot be reached.
+    """
+    from keytrip.export.elastic.client import ElasticSend
+    from keytrip.export.elastic.versions import server_at
+
+    return server_at(persistent(ElasticSend(connection), sleep))
 
 
 def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
@@ -39,4 +53,4 @@ def diagnose(connection: Connection, manifest: Manifest) -> Iterator[Finding]:
     yield from examine(connection, manifest)
 
 
-__all__ = ["diagnose", "open_transport"]
+__all__ = ["diagnose", "open_transport", "server_of"]

@@ -9,11 +9,11 @@ from keytrip.errors import KeytripError
 from keytrip.export.connection import Connection
 from keytrip.export.elastic.client import ElasticSend, kibana_send
 from keytrip.export.elastic.rules import RULE
+from keytrip.export.elastic.versions import server_at
 from keytrip.export.manifest import Manifest
 from keytrip.export.transports import Finding
 from keytrip.export.wire import Send
 
-OLDEST = (8, 19)
 # What apply needs, as the role in exporters/elastic/roles says it; plan needs what reads alone.
 CLUSTER = ("manage_index_templates", "monitor")
 LOOKUPS = ("create_index", "delete_index", "manage", "read", "write")
@@ -50,20 +50,15 @@ def _connection(send: Send) -> Finding:
 
 
 def _version(send: Send) -> Iterator[Finding]:
-    answer = send("GET", "/_nodes/_all/version")
-    if not answer.ok:
-        yield Finding("version", ok=False, found=answer.reason, hint="give the role `monitor`")
+    try:
+        server = server_at(send)
+    except KeytripError as error:
+        yield Finding("version", ok=False, found=error.message, hint="give the role `monitor`")
         return
-    versions = sorted({str(node["version"]) for node in answer.body["nodes"].values()}, key=version_of)
-    hint = "LOOKUP JOIN through an alias needs 8.19, or 9.1 and newer"
-    fits = all(version_of(one) >= OLDEST and version_of(one) != (9, 0) for one in versions)
-    yield Finding("version", ok=fits, found=", ".join(versions), hint="" if fits else hint)
-
-
-def version_of(text: str) -> tuple[int, int]:
-    """Return (major, minor) of a version such as `9.1.0-SNAPSHOT`."""
-    major, minor, *_ = text.split(".")
-    return int(major), int(minor)
+    lacking = server.no_tables or server.no_lookups
+    yield Finding(
+        "version", ok=not lacking, found=server.name, hint=f"rules are left out: {lacking}" if lacking else ""
+    )
 
 
 def _licence(send: Send, connection: Connection) -> Iterator[Finding]:

@@ -85,7 +85,7 @@ def normal_rule(body: Body) -> Body:
 
 
 # The schedule is not among the kept fields: a record has those as the user set them, and has to say what we wrote.
-RULE_KIND = Kind(RULE, 10, _USERS, normal_rule, "version")
+RULE_KIND = Kind(RULE, 10, _USERS, normal_rule, "version", title="name")
 
 
 def read_rules(send: Send, names: Iterable[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:

@@ -15,6 +15,14 @@ from keytrip.export.elastic.indicators import (
     read_indicators,
 )
 from keytrip.export.elastic.rules import RULE, RULE_KIND, create_rule, delete_rule, read_rules, update_rule
+from keytrip.export.elastic.value_lists import (
+    VALUE_LIST,
+    VALUE_LIST_KIND,
+    create_list,
+    delete_list,
+    read_lists,
+    update_list,
+)
 from keytrip.export.indices import generations, records
 from keytrip.export.indices.templates import (
     TEMPLATE,
@@ -33,7 +41,7 @@ from keytrip.export.model import (
 )
 from keytrip.export.wire import Send
 
-KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND)}
+KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND, VALUE_LIST_KIND)}
 
 
 @dataclass
@@ -55,7 +63,7 @@ class Elastic(IndexTransport):
         found = chain(
             read_templates(self.indices.send, [name for kind, name in asked if kind == TEMPLATE]),
             read_indicators(self.indices, [name for kind, name in asked if kind == INDICATORS]),
-            self._rules([name for kind, name in asked if kind == RULE], deployments),
+            self._of_kibana(asked, deployments),
         )
         live, there, others = generations.read_generations(self.indices, tables)
         foreign = (LiveItem("table", name, {}, ours=False) for name in sorted(others))
@@ -67,6 +75,8 @@ class Elastic(IndexTransport):
             put_template(self.indices.send, item)
         elif item.kind == INDICATORS:
             put_indicators(self.indices, item)
+        elif item.kind == VALUE_LIST:
+            create_list(self._reached(item.kind), item)
         else:
             create_rule(self._reached(item.kind), item)
 
@@ -76,6 +86,8 @@ class Elastic(IndexTransport):
             put_template(self.indices.send, item)
         elif item.kind == INDICATORS:
             put_indicators(self.indices, item, live)
+        elif item.kind == VALUE_LIST:
+            update_list(self._reached(item.kind), item, live)
         else:
             update_rule(self._reached(item.kind), item, live)
 
@@ -85,11 +97,15 @@ class Elastic(IndexTransport):
             delete_template(self.indices.send, live)
         elif live.kind == INDICATORS:
             delete_indicators(self.indices, live)
+        elif live.kind == VALUE_LIST:
+            delete_list(self._reached(live.kind), live)
         else:
             delete_rule(self._reached(live.kind), live)
 
-    def _rules(self, names: Sequence[str], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
-        return read_rules(self.kibana, names, deployments) if self.kibana else iter(())
+    def _of_kibana(self, asked: Sequence[tuple[str, str]], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
+        if self.kibana is not None:
+            yield from read_rules(self.kibana, [name for kind, name in asked if kind == RULE], deployments)
+            yield from read_lists(self.kibana, [name for kind, name in asked if kind == VALUE_LIST], deployments)
 
     def _reached(self, kind: str) -> Send:
         """Return what reaches Kibana.
@@ -97,6 +113,6 @@ class Elastic(IndexTransport):
         Raises:
             ContentError: The destination has none, or does not know the kind.
         """
-        if self.kibana is None or kind != RULE:
+        if self.kibana is None or kind not in {RULE, VALUE_LIST}:
             raise ContentError(f"a destination of Elastic has no {kind}", hint="use " + ", ".join(self.kinds))
         return self.kibana

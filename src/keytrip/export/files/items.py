@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from keytrip.compile.cached import compile_cached
 from keytrip.compile.targets import Compiled
 from keytrip.export.files.folder import checked_file, checked_path
+from keytrip.export.files.iocs import list_items
 from keytrip.export.manifest import Manifest
 from keytrip.export.model import Item, Table
 from keytrip.rules.load import alerting, load_rules
@@ -25,14 +26,16 @@ def file_items(
     """Return the files that a folder should hold beside its tables.
 
     Raises:
-        ContentError: A rule file or a template is wrong.
+        ContentError: A rule file or a template is wrong, or an indicator is one that no file of the folder holds.
         UsageError: The selection means no rule, or the manifest names no target.
     """
     results = _compiled(manifest, request)
     facts = {**context, "tables": [_table(table, manifest) for table in tables]}
     facts["targets"] = [_target(name, results) for name in manifest.targets]
+    iocs = list_items(request.indicators, manifest.tables)
+    facts["lists"] = [{"file": one.name, "indicators": len(request.indicators)} for one in iocs]
     lists = (_list(name, results) for name in manifest.targets)
-    return (*(_rule(one) for one in results if one.text), *lists, *_texts(manifest, facts))
+    return (*(_rule(one) for one in results if one.text), *lists, *iocs, *_texts(manifest, facts))
 
 
 def table_path(name: str, form: str | None) -> str:

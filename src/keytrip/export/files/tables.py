@@ -37,7 +37,7 @@ def _write_csv(table: Table, path: Path, progress: Progress) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
         file.write(",".join(map(_quoted, table.columns)) + "\n")
         for batch in _batches(table.rows()):
-            file.write("".join(",".join(_cell(row[name]) for name in table.columns) + "\n" for row in batch))
+            file.write("".join(",".join(cell(row[name]) for name in table.columns) + "\n" for row in batch))
             progress(len(batch))
 
 
@@ -52,7 +52,7 @@ def _batches(rows: Iterable[Row]) -> Iterator[list[Row]]:
         yield batch
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return a cell: an empty one is null, `""` the empty text."""
     if value is None:
         return ""

@@ -1,6 +1,6 @@
 """A folder as a destination: what people take from it lies in the open, what keytrip needs lies in `.keytrip`.
 
-README.md, rules/, tables/     what the manifest makes; each file appears whole
+README.md, rules/, tables/, iocs/    what the manifest makes; each file appears whole
 .keytrip/deployments/N.json    what was put there, and before
 .keytrip/generations/T/N.csv   writings of a table; the live one is the one that tables/T.csv is a copy of
 .keytrip/lock.json             who is at work
@@ -38,7 +38,7 @@ from keytrip.export.tables import canonical, row_identity
 
 STATE = ".keytrip"
 _EDITED = "edited"
-KINDS = {kind.name: kind for kind in (Kind("rule", 1), Kind("list", 2), Kind("text", 3))}
+KINDS = {kind.name: kind for kind in (Kind("ioc_list", 0), Kind("rule", 1), Kind("list", 2), Kind("text", 3))}
 
 
 @dataclass

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from typing import Any
 
-from keytrip.errors import DataError
-from keytrip.export.layout import SEPARATOR, elastic_lookup_documents, elastic_lookup_mapping
+from keytrip.export.layout import SEPARATOR, elastic_lookup_documents, elastic_lookup_mapping, lookup_key
 from keytrip.export.model import Row, Table
 
 PREFIX = "keytrip_"
@@ -56,7 +55,7 @@ def generation_meta(table: Table, number: int) -> dict[str, Any]:
 
 def row_id(table: Table, row: Row) -> str:
     """Return a row's document id: a digest of its key."""
-    return document_id(SEPARATOR.join(str(row[column]) for column in table.key))
+    return document_id(lookup_key([str(row[column]) for column in table.key], len(table.key)))
 
 
 def document_id(key: str) -> str:
@@ -82,12 +81,8 @@ def is_leading(table: Table, document: Mapping[str, Any]) -> bool:
 
 
 def documents(table: Table, rows: Iterable[Row]) -> Iterator[tuple[str, dict[str, object]]]:
-    """Yield (id, document) of rows and of each leading part of their keys, as the layout has them.
-
-    Raises:
-        DataError: A value of the key other than the last holds U+001F, so that two keys could look alike.
-    """
-    for document in elastic_lookup_documents(table.key, (_joinable(table, row) for row in rows)):
+    """Yield (id, document) of rows and of each leading part of their keys, as the layout has them."""
+    for document in elastic_lookup_documents(table.key, rows):
         yield document_id(str(document["keytrip_key"])), document
 
 
@@ -98,10 +93,10 @@ def leading_ids(table: Table) -> dict[str, dict[str, object]]:
     return {name: document for name, document in documents(table, table.rows()) if is_leading(table, document)}
 
 
-def parts_of(key: str) -> Iterator[str]:
-    """Yield the ids of the leading parts of a joined key."""
+def parts_of(table: Table, key: str) -> Iterator[str]:
+    """Yield the ids of the leading parts of a row's `keytrip_key`; what follows them may hold U+001F too."""
     texts = key.split(SEPARATOR)
-    return (document_id(SEPARATOR.join(texts[:length])) for length in range(1, len(texts)))
+    return (document_id(SEPARATOR.join(texts[:length])) for length in range(1, len(table.key)))
 
 
 def switch_actions(wanted: Mapping[str, str], now: Mapping[str, Sequence[str]]) -> dict[str, Any]:
@@ -123,10 +118,3 @@ def bulk_lines(action: str, name: str, document: Mapping[str, Any] | None = None
     """Return the lines of one item of a bulk request."""
     head = json.dumps({action: {"_id": name}})
     return f"{head}\n" if document is None else f"{head}\n{json.dumps(document)}\n"
-
-
-def _joinable(table: Table, row: Row) -> Row:
-    for column in table.key[:-1]:
-        if SEPARATOR in str(row[column]):
-            raise DataError(f"{table.name}: {column} {str(row[column])!r} holds U+001F, which joins keys here")
-    return row

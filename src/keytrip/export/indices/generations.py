@@ -144,12 +144,12 @@ def write_change(
         progress: Is told how many documents are done.
     """
     number, source = numbers
-    index, old = generation_index(table.name, number), generation_index(table.name, source)
+    index = generation_index(table.name, number)
     leading = leading_ids(table)
     rows = documents(table, (row for _, row in change.put))
     # the leading parts of rows that only changed are there
     put = {name: document for name, document in rows if change.added or not is_leading(table, document)}
-    gone = {*change.gone, *(_orphans(indices, old, change.gone) - leading.keys())}
+    gone = {*change.gone, *(_orphans(indices, table, source, change.gone) - leading.keys())}
     lines = [bulk_lines("index", name, document) for name, document in put.items()]
     lines += [bulk_lines("delete", name) for name in sorted(gone)]
     write_bulk(indices.send, index, lines, progress, indices.sleep)
@@ -229,13 +229,14 @@ def _aliases(indices: Indices) -> Mapping[str, list[str]]:
     return found
 
 
-def _orphans(indices: Indices, index: str, gone: Sequence[str]) -> set[str]:
+def _orphans(indices: Indices, table: Table, number: int, gone: Sequence[str]) -> set[str]:
     """Return the ids of the leading parts of rows that go; other rows may still have some of them."""
+    index = generation_index(table.name, number)
     found: set[str] = set()
     for start in range(0, len(gone), _PAGE):
         ids = {"ids": list(gone[start : start + _PAGE])}
         docs = indices.call(f"reading rows of {index}", "POST", f"/{index}/_mget?_source_includes=keytrip_key", ids)
         for document in docs["docs"]:
             if document["found"]:
-                found.update(parts_of(document["_source"]["keytrip_key"]))
+                found.update(parts_of(table, document["_source"]["keytrip_key"]))
     return found

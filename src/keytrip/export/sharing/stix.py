@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from keytrip.baselines.store import replace_file
 from keytrip.errors import DataError, Place
 from keytrip.export.connection import Connection
-from keytrip.export.files.folder import write_text
 from keytrip.export.manifest import Manifest
 from keytrip.export.records import Records, refused
 from keytrip.export.sharing.published import Change, Published
@@ -74,7 +74,10 @@ class BundleChannel:
         ordered = [objects[name] for name in sorted(objects)]
         with refused(self.file):
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            write_text(self.file, json.dumps({**bundle, "objects": ordered}, indent=1) + "\n")
+            # whoever holds the lock is alone, and writes over what a killed process left
+            part = self.file.with_name(f".{self.file.name}.part")
+            part.write_text(json.dumps({**bundle, "objects": ordered}, indent=1) + "\n", encoding="utf-8", newline="\n")
+            replace_file(part, self.file)
 
     def _objects(self) -> list[Object]:
         if not self.file.is_file():

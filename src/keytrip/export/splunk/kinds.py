@@ -7,6 +7,7 @@ items. Some of the names differ in the REST API; `REST_NAMES` has them.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -59,6 +60,7 @@ _JSON_FIELDS = frozenset(
 )
 
 _MACRO_FIELDS = {"definition": "", "args": "", "description": "", "iseval": "0"}
+_DEFAULT = re.compile(r", ([\d.]+) unless you say otherwise\.")
 _TRUE = {"1", "true", "t", "yes"}
 _FALSE = {"0", "false", "f", "no"}
 
@@ -92,8 +94,13 @@ def _one(name: str, value: Any, default: str, flags: frozenset[str]) -> Any:
         return "1" if text.lower() in _TRUE else "0" if text.lower() in _FALSE else text
     if name in _JSON_FIELDS:
         return _canonical(text)
-    # the editors of Splunk Web end lines their own way
-    return "\n".join(line.rstrip() for line in text.splitlines()).strip()
+    return "\n".join(lines_of(text))
+
+
+def lines_of(text: str) -> list[str]:
+    """Return the lines of a value without spaces at their ends: the editors of Splunk Web end lines their own way."""
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "\n".join(line.rstrip() for line in lines).strip().split("\n")
 
 
 def _canonical(text: str) -> str:
@@ -116,9 +123,19 @@ def text_of(value: Any) -> str:
 
 def untouched(kind: Kind, live: Body, wanted: Body) -> dict[str, Any]:
     """Return those of the user's fields that nobody edited, as the rule wants them now."""
+    if kind.name == "macro":
+        default = _macro_default(wanted)
+        own = default and text_of(live.get("definition")).strip() == _macro_default(live)
+        return {"definition": default} if own else {}
     now, before, after = kind.normal(live), kind.normal(_defaults(live)), _defaults(wanted)
     same = (name for name in kind.kept if (now.get(name) or "0") == (before.get(name) or "0"))
     return {name: after[name] for name in sorted(same) if name in after}
+
+
+def _macro_default(body: Body) -> str:
+    """Return the number that a parameter's macro had when it was written, as its description says."""
+    match = _DEFAULT.search(text_of(body.get("description")))
+    return match[1] if match else ""
 
 
 def _defaults(body: Body) -> dict[str, Any]:

@@ -129,10 +129,15 @@ def _form(body: Mapping[str, Any]) -> dict[str, str]:
     return {REST_NAMES.get(name, name): text_of(value) for name, value in body.items()}
 
 
-def list_lookups(client: Client) -> dict[str, str]:
-    """Return the app's lookup definitions: name -> collection, or an empty string where it is of another type."""
+def list_lookups(client: Client) -> dict[str, tuple[str, list[str]]]:
+    """Return the app's lookup definitions: name -> (collection, or "" where it is of another type; fields)."""
     found = client.get(*_LOOKUPS, query={"count": "0"})["entry"]
-    return {e["name"]: str(e["content"].get("collection") or "") for e in found if e["acl"]["app"] == client.app}
+    return {e["name"]: _lookup_of(e["content"]) for e in found if e["acl"]["app"] == client.app}
+
+
+def _lookup_of(content: Mapping[str, Any]) -> tuple[str, list[str]]:
+    fields = str(content.get("fields_list") or "").split(",")
+    return str(content.get("collection") or ""), [name.strip() for name in fields if name.strip()]
 
 
 def write_lookup(client: Client, name: str, table: Table, collection: str, access: Mapping[str, str]) -> None:

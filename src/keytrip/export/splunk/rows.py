@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from keytrip.errors import DataError, Place
-from keytrip.export.layout import splunk_lookup_rows
+from keytrip.export.layout import splunk_lookup_row
 from keytrip.export.model import Row, Table
 from keytrip.export.tables import row_identity
 
@@ -43,18 +43,24 @@ def documents(table: Table, rows: Iterable[Row]) -> Iterator[bytes]:
         DataError: A value is one that the KV store does not hold as it is.
     """
     numbers = [name for name, kind in table.columns.items() if _TYPES.get(kind) == "number"]
+    key = table.key
     for row in rows:
-        document = row_document(table, row)
-        text = _json(document)
-        # a quick look, for a million rows; what may be wrong is looked at again, value by value
-        if text is None or _NUL in text or any(not _fits(document.get(name, 0)) for name in numbers):
+        document = splunk_lookup_row(row)
+        document["_key"] = row_identity(key, row)
+        try:
+            text = orjson.dumps(document)
+        except orjson.JSONEncodeError:
             _refuse(table, document)
-        yield orjson.dumps(document) if text is None else text
+            raise
+        # a quick look, for a million rows; what may be wrong is looked at again, value by value
+        if _NUL in text or _large(document, numbers):
+            _refuse(table, document)
+        yield text
 
 
 def row_document(table: Table, row: Row) -> dict[str, Any]:
     """Return a row under the `_key` that its key gives it; a null is left out, times are seconds since 1970."""
-    (document,) = splunk_lookup_rows([row])
+    document = splunk_lookup_row(row)
     document["_key"] = row_identity(table.key, row)
     return document
 
@@ -69,16 +75,12 @@ def _number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def _json(document: Mapping[str, Any]) -> bytes | None:
-    try:
-        return orjson.dumps(document)
-    except orjson.JSONEncodeError:
-        return None
-
-
-def _fits(value: Any) -> bool:
-    """Whether a number stays what it is in a double; neither infinities nor NaN are within the bounds."""
-    return -_EXACT <= value <= _EXACT if isinstance(value, int) else bool(value - value == 0)
+def _large(document: Mapping[str, Any], numbers: Iterable[str]) -> bool:
+    """Whether a number may not stay what it is in a double; neither infinities nor NaN are within the bounds."""
+    for name in numbers:  # noqa: SIM110 - any() takes twice as long, a million times
+        if not -_EXACT <= document.get(name, 0) <= _EXACT:
+            return True
+    return False
 
 
 def _refuse(table: Table, document: Mapping[str, Any]) -> None:

@@ -23,6 +23,7 @@ from keytrip.export.model import (
 )
 from keytrip.export.rows import row_change
 from keytrip.export.splunk import indicators, kv, objects, records
+from keytrip.export.splunk import lookups as lookups_of
 from keytrip.export.splunk.client import Client, SplunkRefusedError
 from keytrip.export.splunk.kinds import kinds_for, untouched
 from keytrip.export.splunk.rows import collection_settings, documents, row_digest, row_document
@@ -42,7 +43,7 @@ class SplunkTransport:
 
     def __init__(self, client: Client, options: Mapping[str, str]) -> None:
         made = kinds_for(enterprise_security=is_on(options.get("enterprise_security", "")))
-        self.kinds: Mapping[str, Kind] = {indicators.KIND.name: indicators.KIND, **made}
+        self.kinds: Mapping[str, Kind] = {one.name: one for one in (indicators.KIND, lookups_of.KIND)} | made
         self._client = client
         self._access = {
             "sharing": options.get("sharing") or "app",
@@ -63,12 +64,15 @@ class SplunkTransport:
         deployments = records.read_deployments(client) if known else ()
         generations = dict(filter(None, map(_generation, collections)))
         whole = records.read_generations(client) if known else {}
-        lookups = objects.list_lookups(client)
+        fields = objects.list_lookups(client)
+        lookups = {name: collection for name, (collection, _) in fields.items()}
         live = {name: self._seen(one) for name, one in _live_tables(lookups, generations, whole).items()}
         theirs = [name for name in tables if name in lookups and name not in live]
         strangers = {("table", n): LiveItem("table", n, {"collection": lookups[n]}, ours=False) for n in theirs}
+        own = lookups_of.read_lookups(fields, {name for kind, name in wanted if kind == lookups_of.KIND.name})
+        filled = {(one.kind, one.name): one for one in own}
         return Live(
-            items={**dict(self._items(wanted)), **strangers, **self._list(collections, lookups)},
+            items={**dict(self._items(wanted)), **strangers, **self._list(collections, lookups), **filled},
             tables=live,
             generations=frozenset(generations.values()),
             deployments=deployments,
@@ -97,6 +101,9 @@ class SplunkTransport:
         if item.kind == indicators.KIND.name:
             indicators.write_list(self._client, item, self._access)
             return
+        if item.kind == lookups_of.KIND.name:
+            lookups_of.write_lookup(self._client, item, self._access, anew=False)
+            return
         objects.check_search(self._client, item)
         objects.create_object(self._client, self.kinds[item.kind], item, self._access)
 
@@ -105,6 +112,9 @@ class SplunkTransport:
         kind = self.kinds[item.kind]
         if kind is indicators.KIND:
             indicators.write_list(self._client, item, self._access)
+            return
+        if kind is lookups_of.KIND:
+            lookups_of.write_lookup(self._client, item, self._access, anew=True)
             return
         now = objects.find_object(self._client, kind, item.name)
         if now is None or now.lock != live.lock:
@@ -119,6 +129,9 @@ class SplunkTransport:
         """Remove an item of ours."""
         if live.kind == indicators.KIND.name:
             indicators.drop_list(self._client)
+            return
+        if live.kind == lookups_of.KIND.name:
+            lookups_of.drop_lookup(self._client, live.name)
             return
         objects.delete_object(self._client, live.kind, live.name)
 

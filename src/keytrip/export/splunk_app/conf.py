@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 
 from keytrip.errors import ContentError, Place
+from keytrip.export.splunk.kinds import lines_of
 
 Stanzas = Mapping[str, Mapping[str, str]]
 _NAME = re.compile(r"[A-Za-z0-9_.:-]+")
@@ -49,8 +50,7 @@ def _value(value: str, stanza: str, key: str) -> str:
     if found:
         problem = f"holds U+{ord(found[0]):04X}, which no conf file holds"
         raise ContentError(problem, place=Place(rule=stanza, field=key), hint="take that character out")
-    lines = [line.rstrip() for line in value.replace("\r\n", "\n").replace("\r", "\n").strip().split("\n")]
-    return " \\\n".join(f"{line} " if line.endswith("\\") else line for line in lines)
+    return " \\\n".join(f"{line} " if line.endswith("\\") else line for line in lines_of(value))
 
 
 def read_conf(text: str) -> dict[str, dict[str, str]]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
-import os
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from keytrip.baselines.store import replace_file
 from keytrip.errors import DataError, Place
 
 # What a file of the app holds: its bytes, or the file that has them.
@@ -22,11 +22,12 @@ _LARGEST = 64 * 1024 * 1024
 
 def write_package(path: Path, app: str, files: Mapping[str, Content]) -> None:
     """Write an archive into its place at once: sorted, owned by root, one date, no name in its head."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    # whoever holds the lock is alone, and writes over what a killed process left
+    part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as raw, gzip.GzipFile("", "wb", 9, raw, mtime=0) as packed:
             _archive(packed, app, files)
-        part.replace(path)
+        replace_file(part, path)
     finally:
         part.unlink(missing_ok=True)
 

@@ -191,7 +191,8 @@ class AppTransport:
             "lookups": sorted(self._lookups),
         }
         folder = self._manifest.folder
-        return {one.path: render_text(folder, one.template, context) for one in self._manifest.templates}
+        texts = {one.path: render_text(folder, one.template, context) for one in self._manifest.templates}
+        return {path: text for path, text in texts.items() if text.strip()}
 
     def wipe(self) -> None:
         """Remove the package and the state."""
