@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from demo.month import Month
 from hypothesis import settings
 
+import keytrip
 from keytrip.demo.traffic import write_logs
 
 # No test is timed: what an example takes is the machine's affair.
@@ -46,6 +49,8 @@ UNTRACED = (
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Leave large comparisons out of the coverage, but for those of destinations."""
+    for module in pkgutil.walk_packages(keytrip.__path__, "keytrip."):
+        import_module(module.name)  # now, while they are traced
     here = Path(__file__).parent
     for item in items:
         place = item.path.relative_to(here).as_posix()

@@ -1,6 +1,6 @@
 """Hostile texts, the same ones each time: what an attacker may write where a key, a model or a user agent stands.
 
-`KEYTRIP_HOSTILE` says how many (100 in each run of the tests); docs/reliability.md says what was seen with 10,000.
+`KEYTRIP_HOSTILE` says how many (50 in each run of the tests); docs/reliability.md says what was seen with 10,000.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import os
 import random
 from collections.abc import Callable
 
-COUNT = int(os.environ.get("KEYTRIP_HOSTILE", "100"))
+COUNT = int(os.environ.get("KEYTRIP_HOSTILE", "50"))
 MEGABYTE = 1_000_000
 
 # Each breaks out of something: a string, a query, a cell, a template, a terminal, a parser, a key of several parts.

@@ -339,7 +339,7 @@ def test_killed(opensearch: SearchClient, tmp_path: Path) -> None:
             dice = random.Random()  # noqa: S311 - no secret; the instants cannot be had again anyway
             with reading(ask) as reader:
                 for number in range(KILLS):
-                    killed(place, dice)
+                    killed(place, dice, stub.faults)
                     wanted = (one, two)[number % 2]
                     apply(transport, wanted, prune=True, wait=60)
                     (made,), now = wanted.tables, live(transport)

@@ -15,6 +15,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stubs.https import Faults
+
 from keytrip.export.connection import Connection
 from keytrip.export.credentials import Credential
 from keytrip.export.desired import Desired
@@ -104,8 +106,12 @@ def forever() -> None:
             sys.stdout.flush()
 
 
-def killed(place: Place, dice: random.Random) -> None:
-    """Run a process that applies, and kill it with SIGKILL at an instant after its first apply."""
+def killed(place: Place, dice: random.Random, faults: Faults | None = None) -> None:
+    """Run a process that applies, and kill it with SIGKILL at an instant after its first apply.
+
+    Return once a stub, if `faults` are one's, has carried out what the process asked for last.
+    """
+    before = faults.connections if faults else 0
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-c", _CHILD]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
@@ -118,6 +124,7 @@ def killed(place: Place, dice: random.Random) -> None:
         # two applies take twice as long: the instant lies anywhere in them
         time.sleep(dice.uniform(0, 2 * (time.monotonic() - began)))
         child.kill()
+    assert faults is None or faults.settled(before)
 
 
 @dataclass

@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 from export.doomed import KILLS, ROWS, STABLE, TABLE, Place, indicators, killed, reading
 from export.sharing.medallion_server import medallion
+from stubs.https import Faults
 from stubs.misp import MispStub, misp_stub
 from stubs.taxii import COLLECTION
 
@@ -29,19 +30,19 @@ EVENT = "5d0f2f2c-6b0e-4d6e-9d0c-0a7c1c6c0b11"
 
 
 @contextmanager
-def place_of(destination: str, folder: Path) -> Iterator[Place]:
-    """Yield a destination that is up."""
+def place_of(destination: str, folder: Path) -> Iterator[tuple[Place, Faults | None]]:
+    """Yield a destination that is up, with its stub's faults if it is a stub."""
     options = {"state": str(folder / "state"), "collection": COLLECTION, "event": EVENT}
     if destination == "taxii":
         with medallion(folder, COLLECTION, "writer", "secret", page=1000) as url:
             # what is taken back and told again is a new object each time: the collection would grow without end
-            yield Place("taxii", url, "", "basic", "writer", "secret", options, prune=False)
+            yield Place("taxii", url, "", "basic", "writer", "secret", options, prune=False), None
     elif destination == "misp":
         stub = MispStub(secrets.token_hex(20))
         with misp_stub(folder / "tls", stub) as (url, authority):
-            yield Place("misp", url, str(authority), "api_key", "", stub.key, options)
+            yield Place("misp", url, str(authority), "api_key", "", stub.key, options), stub.faults
     else:
-        yield Place(destination, str(folder / "out"))
+        yield Place(destination, str(folder / "out")), None
 
 
 def _names(transport: Transport) -> list[str]:
@@ -75,7 +76,7 @@ def _bundle_problem(bundle: Path) -> object:
 @pytest.mark.parametrize("destination", ["splunk_app", "stix", "taxii", "misp"])
 def test_processes_that_are_killed_lose_and_double_nothing(destination: str, tmp_path: Path) -> None:
     """Whatever instant a process is killed at, readers find a whole content, and the next apply converges."""
-    with place_of(destination, tmp_path) as place:
+    with place_of(destination, tmp_path) as (place, faults):
         out = Path(place.url)
 
         def ask() -> object:
@@ -90,7 +91,7 @@ def test_processes_that_are_killed_lose_and_double_nothing(destination: str, tmp
         dice = random.Random()  # noqa: S311 - no secret; the instants cannot be had again anyway
         with reading(ask) as reader:
             for number in range(KILLS):
-                killed(place, dice)
+                killed(place, dice, faults)
                 wanted = contents[number % 2]
                 apply(place.opened(), wanted, prune=place.prune, wait=60)
                 assert read_plan(place.opened(), wanted, prune=place.prune).empty

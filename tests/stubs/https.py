@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -44,6 +45,7 @@ class Faults:
         cut_every: Every so many requests the connection is cut: once before the work, the next time after it.
         empty_every: Every so many requests the answer has no body, though the work was done.
         seen: Requests so far.
+        connections: How many are open: a killed client's last request may still be carried out.
     """
 
     storm: list[Answer] = field(default_factory=list)
@@ -51,6 +53,14 @@ class Faults:
     empty_every: int = 0
     seen: int = 0
     cuts: int = 0
+    connections: int = 0
+
+    def settled(self, most: int) -> bool:
+        """Wait until at most so many connections are open, for at most half a minute; return whether they are."""
+        until = time.monotonic() + 30
+        while self.connections > most and time.monotonic() < until:
+            time.sleep(0.01)
+        return self.connections <= most
 
 
 Handle = Callable[[Request], Answer]
@@ -63,7 +73,7 @@ def https_server(handle: Handle, folder: Path, faults: Faults) -> Iterator[tuple
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = _Server(("127.0.0.1", 0), _handler(handle, faults))
-    server.context = context
+    server.context, server.faults = context, faults
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:
@@ -96,6 +106,20 @@ def _openssl(*arguments: str) -> None:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     context: ssl.SSLContext
+    faults: Faults
+    counting = threading.Lock()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        with self.counting:
+            self.faults.connections += 1
+        super().process_request(request, client_address)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            with self.counting:
+                self.faults.connections -= 1
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         # the handshake happens in the connection's own thread: a client that stops in it holds up nobody

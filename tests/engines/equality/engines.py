@@ -196,7 +196,7 @@ _ELASTIC = (
 _CHAINS = r"cannot put alerts beside other events|cannot make the source_net"
 ENGINES = (
     Engine("duckdb", ask_duckdb, r"\Z.", said=618),
-    Engine("splunk", ask_spl_machine, _CHAINS, said=600),
+    Engine("splunk", ask_spl_machine, _CHAINS, said=595),
     Engine("eql", ask_eql_machine, rf"{_ELASTIC}|EQL may drop events|cannot compare fields|tests one event", said=150),
     # it plans each query for a twentieth of a second of the server's time: every second rule, all in a long run
     Engine(
