@@ -36,8 +36,6 @@ UNTRACED = (
     "judge/",
     "compile/test_spl_meaning",
     "compile/test_stock",
-    "compile/test_check.py",
-    "compile/test_check_meaning",
     "compile/test_filters",
     "docs/test_commands",
     "export/splunk/test_faults",

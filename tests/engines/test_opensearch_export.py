@@ -29,6 +29,7 @@ from keytrip.export.model import Deployment, Generation, Holder, Item, Row, RowC
 from keytrip.export.opensearch import diagnose, open_transport
 from keytrip.export.opensearch.client import OpensearchSend
 from keytrip.export.opensearch.transport import Opensearch
+from keytrip.export.plan import ItemChange, TableChange
 from keytrip.export.rows import RowCounts
 from keytrip.export.tables import table_of
 from keytrip.export.wire import Answer, persistent
@@ -345,13 +346,19 @@ def test_killed(opensearch: SearchClient, tmp_path: Path) -> None:
                     (made,), now = wanted.tables, live(transport)
                     assert now is not None
                     assert held(transport, made, now.number) == expected(transport, made)
-                    assert read_plan(transport, wanted, prune=True).empty
+                    assert changes(transport, wanted) == []
                     assert len(stub.objects["monitor"]) == len(wanted.items)
             sys.stdout.write(f"{KILLS} kills, {reader.answers} answers, {len(reader.wrong)} of them wrong")
             assert reader.wrong == []
             assert len(generations(transport)) <= 2
         finally:
             destroy(transport, wait=60)
+
+
+def changes(transport: Opensearch, wanted: Desired) -> list[ItemChange | TableChange]:
+    """Return what is still to be done; templates that the records of other tests hold cannot be removed."""
+    planned = [one for one in read_plan(transport, wanted, prune=True).changes if one.action != "unchanged"]
+    return [one for one in planned if getattr(one, "kind", "") != "index_template"]
 
 
 def read_rows(transport: Opensearch) -> list[int]:

@@ -51,7 +51,7 @@ def _jumping(monkeypatch: pytest.MonkeyPatch) -> None:
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     """A destination."""
     with ExitStack() as stack:
-        yield stack.enter_context(place_of(request.param, tmp_path))
+        yield stack.enter_context(place_of(request.param, tmp_path))[0]
 
 
 def test_every_deployment_is_whole_and_numbered(place: Place) -> None:
