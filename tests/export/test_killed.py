@@ -97,9 +97,11 @@ def test_processes_that_are_killed_lose_and_double_nothing(destination: str, tmp
                 assert read_plan(place.opened(), wanted, prune=place.prune).empty
         sys.stdout.write(f"{destination}: {KILLS} kills, {reader.answers} answers, {len(reader.wrong)} of them wrong")
         assert reader.wrong == []
+        # one that writes: an apply without a change leaves what a killed one left
+        apply(place.opened(), contents[KILLS % 2], prune=place.prune, wait=60)
         live = place.opened().read((), ())
         assert len(live.generations) <= 2
-        names = [one.name for one in contents[(KILLS - 1) % 2].items]
+        names = [one.name for one in contents[KILLS % 2].items]
         assert set(names) <= {name for kind, name in live.items}
         assert not place.prune or len(live.items) == len(names)
         assert not [*tmp_path.rglob("*.part")]
