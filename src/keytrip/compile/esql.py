@@ -11,9 +11,9 @@ from sigma.rule import SigmaRule
 
 from keytrip.compile.base import METHODS
 from keytrip.compile.elastic import NegationAtLeaves
-from keytrip.compile.esql_beside import Beside, can_stand_beside
+from keytrip.compile.esql_beside import branch_steps, branches_of, can_stand_beside
 from keytrip.compile.esql_conditions import Condition, esql_test, quote_column, quote_esql
-from keytrip.compile.esql_events import Source, alert_column, event_steps, record_source
+from keytrip.compile.esql_events import alert_column, event_steps, record_source
 from keytrip.compile.esql_query import DERIVED, ROWS, day_steps, group_steps, labels, shape_steps, verdict_steps
 from keytrip.compile.esql_temporal import temporal_steps
 from keytrip.compile.formats import Writer, as_it_is
@@ -21,6 +21,7 @@ from keytrip.compile.header import Header, header_of
 from keytrip.compile.kibana import detection_rule
 from keytrip.compile.leaves import Absent, Leaf, Named
 from keytrip.compile.plan import Plan
+from keytrip.compile.views import Source
 from keytrip.errors import ContentError, UsageError
 
 _OLDEST = "8.19"
@@ -131,9 +132,9 @@ class EsqlBackend(NegationAtLeaves):
     def _alerts(self, plan: Plan) -> list[str]:
         """Return the steps to one row an alert."""
         if plan.mixed and can_stand_beside(plan):
-            beside = Beside(plan, self.column)
-            rows = [*beside.steps()]
-            return [*day_steps("\n".join(rows)), *rows, *self._of_events(beside.plan, beside.source)]
+            rows = branches_of(plan, self.column)
+            steps = [*branch_steps(rows)]
+            return [*day_steps("\n".join(steps)), *steps, *self._of_events(rows.plan, rows.source)]
         inner = self.inner_of(plan)
         steps, column = list[str](), self.column
         if inner is not None:

@@ -7,10 +7,8 @@ does, and `NOT` is therefore moved to the leaves: `(f IS NULL OR NOT (f == "x"))
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Network
-from typing import TypeAlias
 
 from sigma.types import SpecialChars
 
@@ -30,8 +28,7 @@ from keytrip.compile.leaves import (
     Within,
 )
 from keytrip.compile.values import decimal_text
-
-Column: TypeAlias = Callable[[str], str]
+from keytrip.compile.views import Column
 
 _PLAIN_NAME = re.compile(r"@?[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", re.ASCII)
 _KEYWORDS = frozenset(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from keytrip.compile.esql_conditions import Column, quote_column, quote_esql
+from keytrip.compile.esql_conditions import quote_column, quote_esql
 from keytrip.compile.esql_query import DERIVED
 from keytrip.compile.plan import Base, Plan, field_of
-from keytrip.compile.views import View, origin, other_names, views_of
+from keytrip.compile.views import Column, Source, View, origin, other_names, views_of
 from keytrip.errors import ContentError
 
 _DATED = r"(-[0-9]{4}-[0-9]{2}-[0-9]{2}|-[0-9]{8}|@[0-9]{8}|-latest)\z"
@@ -55,19 +55,6 @@ def alert_column(inner: Plan, name: str) -> str:
         return f"({' + '.join(counts)})"
     found = field_of(inner, name)
     return _NULLS.get(found.type if found else "", "TO_STRING(null)")
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where events come from.
-
-    Attributes:
-        mark: The condition that an event is of it.
-        column: Gives the text of a field of its events.
-    """
-
-    mark: str
-    column: Column
 
 
 def record_source(column: Column) -> Callable[[str | Plan], Source]:

@@ -17,13 +17,12 @@ from keytrip.compile.leaves import Leaf, LeafBackend, SameAs
 from keytrip.compile.plan import Narrowing, Plan
 from keytrip.compile.resolve import NARROWING
 from keytrip.compile.savedsearches import combined_searches, saved_search
-from keytrip.compile.splunk_beside import Beside, can_stand_beside
+from keytrip.compile.splunk_beside import branch_steps, branches_of, can_stand_beside
 from keytrip.compile.splunk_blocks import verdict_steps
 from keytrip.compile.splunk_combined import batch_name, combined_steps
 from keytrip.compile.splunk_conditions import parenthesised, quote_spl, spl_condition, spl_exactly
 from keytrip.compile.splunk_events import (
     DERIVED,
-    Source,
     alert_column,
     day_steps,
     event_steps,
@@ -34,6 +33,7 @@ from keytrip.compile.splunk_groups import group_steps
 from keytrip.compile.splunk_temporal import temporal_steps
 from keytrip.compile.splunk_terms import any_term, narrowed_tables, present_in, term_of, terms_of
 from keytrip.compile.splunk_tstats import WITHOUT_MODEL, model_field, model_named, tstats_alerts
+from keytrip.compile.views import Source
 from keytrip.errors import ContentError
 
 _PLAIN_NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
@@ -163,8 +163,8 @@ class SplunkBackend(LeafBackend):
     def _events(self, plan: Plan) -> list[str]:
         """Return the steps to one row an event, or one in each group that it is of."""
         if plan.mixed and can_stand_beside(plan):
-            together = Beside(plan, self.column)
-            return [*together.steps(), *event_steps(together.plan, together.source)]
+            rows = branches_of(plan, self.column)
+            return [*branch_steps(rows), *event_steps(rows.plan, rows.source)]
         inner = self.inner_of(plan)
         if inner is None:
             return event_steps(plan, partial(record_source, plan, self.column))

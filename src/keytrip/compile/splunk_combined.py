@@ -14,11 +14,11 @@ from functools import cached_property
 from keytrip.compile.plan import Block, Plan
 from keytrip.compile.schedule import range_of
 from keytrip.compile.splunk_blocks import Looked, looked_up, lookup
-from keytrip.compile.splunk_conditions import Column, parenthesised, quote_spl
+from keytrip.compile.splunk_conditions import parenthesised, quote_spl
 from keytrip.compile.splunk_events import any_base, any_of, day_steps, picked, window_text
 from keytrip.compile.splunk_expressions import spl_all, spl_threshold
 from keytrip.compile.splunk_groups import RANKED, combination
-from keytrip.compile.views import views_of
+from keytrip.compile.views import Column, views_of
 
 _NULL = "null()"
 

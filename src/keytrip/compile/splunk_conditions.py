@@ -7,8 +7,6 @@ quotes, backslashes, backticks, dollars or control characters go into `match()`,
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TypeAlias
 
 from sigma.types import SpecialChars
 
@@ -28,9 +26,8 @@ from keytrip.compile.leaves import (
     Within,
 )
 from keytrip.compile.values import decimal_text
+from keytrip.compile.views import Column
 from keytrip.errors import ContentError
-
-Column: TypeAlias = Callable[[str], str]
 
 FALSE = "(1 = 0)"
 _UNSAFE = re.compile(r'["\\`$\x00-\x1f\x7f]')

@@ -12,10 +12,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from keytrip.compile.plan import Base, Plan
-from keytrip.compile.splunk_conditions import Column, parenthesised
+from keytrip.compile.splunk_conditions import parenthesised
 from keytrip.compile.splunk_expressions import spl_all
 from keytrip.compile.times import civil, hour_of_day, hour_of_week
-from keytrip.compile.views import View, origin, other_names, views_of
+from keytrip.compile.views import Column, Source, View, origin, other_names, views_of
 from keytrip.errors import ContentError
 
 DAY = "kt_day"
@@ -65,19 +65,6 @@ def alert_column(inner: Plan, name: str) -> str:
         return f'replace(model, "{_DATED}", "")'
     counts = [f"tonumber({part})" for part in ("input_tokens", "output_tokens") if part in inner.group_by]
     return f"({' + '.join(counts)})" if name == "total_tokens" and counts else _NULL
-
-
-@dataclass(frozen=True)
-class Source:
-    """How the events of one source are read.
-
-    Attributes:
-        mark: The condition that a row is one of them; empty where every row is.
-        column: Gives the text of their fields.
-    """
-
-    mark: str
-    column: Column
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from keytrip.compile.plan import Base, Plan
+
+# Gives the text of a field by its name.
+Column: TypeAlias = Callable[[str], str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """How the events of one source are told and read.
+
+    Attributes:
+        mark: The condition that an event is one of them; it may be empty where every event is.
+        column: Gives the text of their fields.
+    """
+
+    mark: str
+    column: Column
 
 
 @dataclass(frozen=True)
