@@ -72,3 +72,13 @@ class SystemRefusedError(KeytripError):
     """Another system, or this machine's disk, refused or could not be reached."""
 
     exit_code = 3
+
+
+def own_error(error: Exception) -> KeytripError | None:
+    """Return the error of ours that an error was raised from, or that it is; None where there is none."""
+    return next((found for found in (error.__cause__, error) if isinstance(found, KeytripError)), None)
+
+
+def words_of(error: Exception) -> str:
+    """Return the first words of an error: pySigma's own print the whole rule behind them."""
+    return str(error.args[0] if error.args else type(error).__name__)

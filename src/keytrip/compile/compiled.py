@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from keytrip.compile.cache import digest_of_compiler, digest_of_files, digest_of_text, keep_text, kept_text
 from keytrip.content import content_files
-from keytrip.errors import ContentError, KeytripError
+from keytrip.errors import ContentError, KeytripError, own_error, words_of
 from keytrip.records.vocabulary import vocabulary
 
 if TYPE_CHECKING:
@@ -174,10 +174,7 @@ def _check_filter(document: Document) -> None:
 
 def reason_of(document: Document, error: Exception) -> str:
     """Return why a rule was refused; pySigma's own errors print the whole rule, of which the message is enough."""
-    for found in (error.__cause__, error):
-        if isinstance(found, KeytripError):
-            return str(found)
-    return f"{document.place}: {error.args[0] if error.args else type(error).__name__}"
+    return str(own_error(error) or f"{document.place}: {words_of(error)}")
 
 
 def compile_rule(document: Document, documents: Sequence[Document], packs: Sequence[Path] = ()) -> CompiledRule:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from keytrip.compile.plan import OPERATORS
-from keytrip.errors import ContentError, KeytripError
+from keytrip.errors import ContentError, KeytripError, own_error, words_of
 from keytrip.rules.load import Document, read_nodes
 from keytrip.rules.marks import Marks, Step, marks_of
 from keytrip.rules.schema import MODIFIERS
@@ -54,11 +54,8 @@ _MEMBERS = {
 
 def ours(error: Exception) -> KeytripError:
     """Return a fault that pySigma or we raised as one of ours, with what to write instead."""
-    for found in (error.__cause__, error):
-        if isinstance(found, KeytripError):
-            return found
-    message = str(error.args[0] if error.args else type(error).__name__)
-    return ContentError(message, hint=hint_for(message))
+    message = words_of(error)
+    return own_error(error) or ContentError(message, hint=hint_for(message))
 
 
 def hint_for(message: str) -> str:
