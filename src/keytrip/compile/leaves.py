@@ -39,7 +39,7 @@ Operator: TypeAlias = Literal["=", "<", "<=", ">", ">="]
 Part: TypeAlias = Literal["whole", "start", "end", "anywhere"]
 
 # The one field whose texts are addresses in their normal form.
-ADDRESS = "source_ip"
+_ADDRESS = "source_ip"
 MAPPED = IPv6Network("::ffff:0:0/96")
 _OPERATORS: dict[CompareOperators, Operator] = {
     CompareOperators.LT: "<",
@@ -124,6 +124,11 @@ class Within:
 
     of: Named
     network: IPv4Network | IPv6Network
+
+    @property
+    def normal(self) -> bool:
+        """Whether the field's texts are addresses in their normal form; others stay as they were read."""
+        return self.of.name == _ADDRESS
 
 
 @dataclass(frozen=True)

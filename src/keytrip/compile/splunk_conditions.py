@@ -12,7 +12,6 @@ from sigma.types import SpecialChars
 
 from keytrip.compile.dialects import pcre_literal, to_pcre
 from keytrip.compile.leaves import (
-    ADDRESS,
     Absent,
     Compares,
     Equals,
@@ -62,7 +61,7 @@ def spl_condition(leaf: Leaf, column: Column) -> str:
             test = f"({value} {operator} {_number(of, number)})"
             return f"((isnotnull({value})) AND {test})" if of.field.shipped else test
         case Within(of, network):
-            name = _folded(of, column, cased=of.name == ADDRESS)
+            name = _folded(of, column, cased=leaf.normal)
             shape = _regex(name, _ADDRESS[network.version])
             return _present([of], column, f'({shape} AND (if(cidrmatch("{network}", {name}), 1, 0) = 1))')
         case SameAs(of, other):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from keytrip.compile.leaves import (
-    ADDRESS,
     Absent,
     Compares,
     Equals,
@@ -48,8 +47,7 @@ def _test(dialect: Dialect, leaf: Leaf) -> str:
         case Compares(of, operator, number):
             return f"{dialect.column(of.name)} {operator} {dialect.number(number)}"
         case Within(of, network):
-            # other texts than addresses were not normalised when they were read
-            return dialect.within(_folded(dialect, of, None, cased=of.name == ADDRESS), network)
+            return dialect.within(_folded(dialect, of, None, cased=leaf.normal), network)
         case SameAs():
             return _same(dialect, leaf)
     raise TypeError(f"{leaf} is no test")  # pragma: no cover
