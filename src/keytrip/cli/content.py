@@ -167,12 +167,16 @@ def _tested(
     names: list[str] | None, documents: Sequence[Any], packs: tuple[Path, ...], form: Format, quiet: bool
 ) -> int:
     from keytrip.hunt.casetest import run_cases
+
+    return _told(run_cases(_asked(documents, names), packs), form, quiet)
+
+
+def _asked(documents: Sequence[Any], names: list[str] | None) -> list[Any]:
+    """Return the rules whose cases are asked for, with what they build on and the filters."""
     from keytrip.rules.filters import filters_of
     from keytrip.rules.load import with_bases
 
-    chosen = _chosen(documents, names, None, loud=True)
-    results = run_cases([*with_bases(chosen, documents), *filters_of(documents)], packs)
-    return _told(results, form, quiet)
+    return [*with_bases(_chosen(documents, names, None, loud=True), documents), *filters_of(documents)]
 
 
 def _tested_live(
@@ -186,11 +190,8 @@ def _tested_live(
     import os
 
     from keytrip.cli.live import run_live
-    from keytrip.rules.filters import filters_of
-    from keytrip.rules.load import with_bases
 
-    chosen = _chosen(documents, names, None, loud=True)
-    results, refused = run_live(target, [*with_bases(chosen, documents), *filters_of(documents)], packs, os.environ)
+    results, refused = run_live(target, _asked(documents, names), packs, os.environ)
     for name, why in sorted(refused.items()):
         note(f"skipped {name}: {why}", quiet=quiet)
     if refused and not results:
