@@ -92,7 +92,7 @@ def desired_for(manifest: Manifest, request: Request) -> Desired:
     there = {table.name for table in tables}
     rules = [_with_tables(rule, there, server) for rule in _scheduled(manifest, request)]
     version = [int(part) for part in server.version.split(".")[:2]] if server else []
-    context = {**base, "options": dict(request.options), "index_templates": _index_templates(), "server": version}
+    context = {**base, "options": dict(request.options), "index_templates": index_templates(), "server": version}
     rule_facts = [rule.facts for rule in rules if rule.facts]
     items = items_of(manifest, context, rule_facts, table_facts(tables, request.packs), _lists(request))
     told = _told(manifest, request)
@@ -122,7 +122,7 @@ def _lists(request: Request) -> list[dict[str, Any]]:
     return [{"name": "indicators", "indicators": found}] if found else []
 
 
-def _index_templates() -> dict[str, Any]:
+def index_templates() -> dict[str, Any]:
     """Return the index template of each canonical table, as Elasticsearch and OpenSearch take it."""
     from keytrip.export.layout import elastic_index_template
     from keytrip.records.vocabulary import vocabulary

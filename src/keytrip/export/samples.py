@@ -10,11 +10,10 @@ from typing import Any
 from keytrip import __version__
 from keytrip.baselines.jobs import load_jobs
 from keytrip.errors import ContentError
-from keytrip.export.desired import items_of, table_facts
-from keytrip.export.layout import elastic_index_template, lookup_name
+from keytrip.export.desired import index_templates, items_of, table_facts
+from keytrip.export.layout import lookup_name
 from keytrip.export.manifest import ItemTemplate, Manifest
 from keytrip.export.model import Table
-from keytrip.records.vocabulary import vocabulary
 from keytrip.rules.load import Document
 
 _PATH = Path("sample.yml")
@@ -80,12 +79,12 @@ def _settings(manifest: Manifest) -> Iterator[dict[str, str]]:
 
 
 def _item_error(manifest: Manifest, template: ItemTemplate, options: Mapping[str, str]) -> ContentError | None:
-    templates = {table: elastic_index_template(table) for table in vocabulary().tables}
-    context = {"snapshot": 1, "window": _WINDOW, "version": __version__, "options": options, "server": [8, 19]}
+    base = {"snapshot": 1, "window": _WINDOW, "version": __version__, "options": options, "server": [8, 19]}
+    context = {**base, "index_templates": index_templates()}
     lists = [{"name": "indicators", "indicators": [dict(_INDICATOR)]}]
     one = manifest.model_copy(update={"items": (template,)})
     try:
-        items_of(one, {**context, "index_templates": templates}, _rules(manifest.targets), _tables(), lists)
+        items_of(one, context, _rules(manifest.targets), _tables(), lists)
     except ContentError as error:
         return error
     return None
