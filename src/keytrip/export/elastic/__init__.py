@@ -24,13 +24,11 @@ def open_transport(connection: Connection, manifest: Manifest, sleep: Sleep = ti
     """
     from keytrip.export.elastic.client import ElasticSend, kibana_send
     from keytrip.export.elastic.pages import pages
-    from keytrip.export.elastic.rules import RULE
-    from keytrip.export.elastic.transport import Elastic
-    from keytrip.export.elastic.value_lists import VALUE_LIST
+    from keytrip.export.elastic.transport import IN_KIBANA, Elastic
     from keytrip.export.indices.generations import Indices
 
     indices = Indices(persistent(ElasticSend(connection), sleep), lookup_mode=True, pages=pages, sleep=sleep)
-    rules = any(item.kind in {RULE, VALUE_LIST} for item in manifest.items)
+    rules = any(item.kind in IN_KIBANA for item in manifest.items)
     return Elastic(indices, persistent(kibana_send(connection), sleep) if rules else None)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -44,6 +44,23 @@ from keytrip.export.wire import Send
 KINDS = {kind.name: kind for kind in (RULE_KIND, TEMPLATE_KIND, INDICATOR_KIND, VALUE_LIST_KIND)}
 
 
+@dataclass(frozen=True)
+class Calls:
+    """What Kibana is asked for the items of one kind."""
+
+    read: Callable[[Send, Iterable[str], Sequence[Deployment]], Iterator[LiveItem]]
+    create: Callable[[Send, Item], None]
+    update: Callable[[Send, Item, LiveItem], None]
+    delete: Callable[[Send, LiveItem], None]
+
+
+# Kind -> how Kibana is asked for it; the others are the cluster's.
+IN_KIBANA = {
+    RULE: Calls(read_rules, create_rule, update_rule, delete_rule),
+    VALUE_LIST: Calls(read_lists, create_list, update_list, delete_list),
+}
+
+
 @dataclass
 class Elastic(IndexTransport):
     """One cluster, and a space of its Kibana.
@@ -75,10 +92,9 @@ class Elastic(IndexTransport):
             put_template(self.indices.send, item)
         elif item.kind == INDICATORS:
             put_indicators(self.indices, item)
-        elif item.kind == VALUE_LIST:
-            create_list(self._reached(item.kind), item)
         else:
-            create_rule(self._reached(item.kind), item)
+            kibana, calls = self._reached(item.kind)
+            calls.create(kibana, item)
 
     def update(self, item: Item, live: LiveItem) -> None:
         """Write over a live item."""
@@ -86,10 +102,9 @@ class Elastic(IndexTransport):
             put_template(self.indices.send, item)
         elif item.kind == INDICATORS:
             put_indicators(self.indices, item, live)
-        elif item.kind == VALUE_LIST:
-            update_list(self._reached(item.kind), item, live)
         else:
-            update_rule(self._reached(item.kind), item, live)
+            kibana, calls = self._reached(item.kind)
+            calls.update(kibana, item, live)
 
     def delete(self, live: LiveItem) -> None:
         """Remove an item."""
@@ -97,22 +112,21 @@ class Elastic(IndexTransport):
             delete_template(self.indices.send, live)
         elif live.kind == INDICATORS:
             delete_indicators(self.indices, live)
-        elif live.kind == VALUE_LIST:
-            delete_list(self._reached(live.kind), live)
         else:
-            delete_rule(self._reached(live.kind), live)
+            kibana, calls = self._reached(live.kind)
+            calls.delete(kibana, live)
 
     def _of_kibana(self, asked: Sequence[tuple[str, str]], deployments: Sequence[Deployment]) -> Iterator[LiveItem]:
         if self.kibana is not None:
-            yield from read_rules(self.kibana, [name for kind, name in asked if kind == RULE], deployments)
-            yield from read_lists(self.kibana, [name for kind, name in asked if kind == VALUE_LIST], deployments)
+            for kind, calls in IN_KIBANA.items():
+                yield from calls.read(self.kibana, [name for one, name in asked if one == kind], deployments)
 
-    def _reached(self, kind: str) -> Send:
-        """Return what reaches Kibana.
+    def _reached(self, kind: str) -> tuple[Send, Calls]:
+        """Return what reaches Kibana, and how it is asked.
 
         Raises:
             ContentError: The destination has none, or does not know the kind.
         """
-        if self.kibana is None or kind not in {RULE, VALUE_LIST}:
+        if self.kibana is None or kind not in IN_KIBANA:
             raise ContentError(f"a destination of Elastic has no {kind}", hint="use " + ", ".join(self.kinds))
-        return self.kibana
+        return self.kibana, IN_KIBANA[kind]
