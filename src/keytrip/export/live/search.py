@@ -14,6 +14,8 @@ from uuid import uuid4
 from keytrip.baselines.kinds import Job
 from keytrip.errors import SystemRefusedError
 from keytrip.export.connection import Connection
+from keytrip.export.indices.bulk import write_bulk
+from keytrip.export.indices.documents import bulk_lines
 from keytrip.export.layout import (
     KEYWORD,
     elastic_document,
@@ -134,11 +136,10 @@ class SearchServer:
         return len(answer["values"])
 
     def _fill(self, name: str, documents: Sequence[Mapping[str, object]]) -> None:
-        if documents:
-            lines = "".join(f'{{"index": {{}}}}\n{json.dumps(document)}\n' for document in documents)
-            answer = checked(self.send("POST", f"/{self.prefix}{name}/_bulk?refresh=true", lines), f"filling {name}")
-            if answer["errors"]:
-                raise SystemRefusedError(f"{self.prefix}{name} refuses a document: {answer['items'][0]}"[:400])
+        index = self.prefix + name
+        lines = (bulk_lines("index", f"{self.cases}_{number}", one) for number, one in enumerate(documents))
+        write_bulk(self.send, index, lines, lambda _: None)
+        checked(self.send("POST", f"/{index}/_refresh"), f"refreshing {index}")
 
 
 def _ranges(case: LiveCase, mine: Json) -> Iterator[Json]:
