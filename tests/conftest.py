@@ -45,6 +45,15 @@ UNTRACED = (
 )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """End the first of the two measurements that pytest-cov starts in a worker: it heeds no `no_cover`."""
+    measuring = session.config.pluginmanager.get_plugin("_cov")
+    if hasattr(session.config, "workerinput") and measuring and measuring.cov_controller:
+        measuring.cov_controller.cov.stop()
+        measuring.cov_controller.cov.save()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave large comparisons out of the coverage, but for those of destinations."""
     if config.getoption("cov_source", None):
