@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pkgutil
 from collections.abc import Iterator
 from importlib import import_module
@@ -14,8 +15,8 @@ from hypothesis import settings
 import keytrip
 from keytrip.demo.traffic import write_logs
 
-# No test is timed: what an example takes is the machine's affair.
-settings.register_profile("keytrip", deadline=None)
+# No test is timed: what an example takes is the machine's affair. More examples in a long run: KEYTRIP_EXAMPLES=500.
+settings.register_profile("keytrip", deadline=None, max_examples=int(os.environ.get("KEYTRIP_EXAMPLES", "30")))
 settings.load_profile("keytrip")
 
 
@@ -27,21 +28,34 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 # Comparisons with another implementation, and tests that run one command many times: other tests run the same code.
 # Traced, they take up to twice as long.
 UNTRACED = (
+    "baselines/test_duplicates",
+    "baselines/test_guards",
+    "baselines/test_kinds",
+    "baselines/test_stage_one",
+    "cli/test_bad_input",
+    "compile/test_filters",
+    "compile/test_sigma_cli",
+    "compile/test_spl_meaning",
+    "compile/test_spl_statistics",
+    "compile/test_stock",
+    "docs/test_commands",
     "engines/equality/",
     "engines/test_e",
     "engines/test_harness",
     "engines/test_hostile",
     "engines/test_opensearch_parity",
     "engines/test_sp",
-    "judge/",
-    "compile/test_spl_meaning",
-    "compile/test_stock",
-    "compile/test_filters",
-    "docs/test_commands",
     "export/splunk/test_faults",
+    "export/test_clock",
+    "export/test_files_killed",
+    "export/test_hostile",
+    "export/test_killed",
+    "judge/",
+    "records/test_networks",
     "rules/test_json_schema",
     "rules/test_odd_yaml",
     "sources/test_forms",
+    "sources/test_litellm",
 )
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from stubs.https import Answer
 from stubs.kibana import KibanaStub, check_rule, kibana_stub
@@ -366,7 +366,6 @@ def test_wrong_key(kibana: KibanaStub) -> None:
 TEXTS = st.text(min_size=1, max_size=60)
 
 
-@settings(max_examples=50)
 @given(st.lists(TEXTS, max_size=4), TEXTS, TEXTS)
 def test_any_text_is_data(tags: list[str], text: str, query: str) -> None:
     """Any text in a rule survives JSON and the form that is compared, and a rule equals itself in it."""

@@ -194,7 +194,7 @@ def test_long_lists(kibana: KibanaStub, send: Send, monkeypatch: pytest.MonkeyPa
     assert live(send).body["values"] == dict.fromkeys(values, 1)
 
 
-@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.text(min_size=1, max_size=40), max_size=5))
 def test_any_user_agent_arrives_as_it_is(kibana: KibanaStub, send: Send, texts: list[str]) -> None:
     """What an indicator can hold reads back the same, whatever it is: boundaries, quotes, other scripts."""

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from judge.judge import value_of
 from judge.records import Event
@@ -53,21 +54,27 @@ correlation:
 
 
 @pytest.fixture(autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compiled rules are kept in a folder of this run."""
     monkeypatch.setenv("KEYTRIP_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("KEYTRIP_STORE", raising=False)
 
 
+@cache
+def database() -> duckdb.DuckDBPyConnection:
+    """Return one database for all sums."""
+    con = duckdb.connect()
+    con.execute(SETUP)
+    return con
+
+
 def summed(values: Sequence[float | None]) -> tuple[Any, ...]:
     """Return the sum of money, the sum and the mean of values in that order."""
-    with duckdb.connect() as con:
-        con.execute("create table t (x double)")
-        con.execute("insert into t select unnest(?::double[])", [values])
-        return con.execute(f"select {', '.join(SUMS)} from t").fetchone() or ()
+    con = database()
+    con.execute("create or replace table t as select unnest(?::double[]) as x", [values])
+    return con.execute(f"select {', '.join(SUMS)} from t").fetchone() or ()
 
 
-@settings(deadline=None, max_examples=40)
 @given(st.lists(COSTS, min_size=1, max_size=6), st.randoms(use_true_random=False))
 def test_sums_do_not_depend_on_the_order(values: list[float], random: Any) -> None:
     """Money, sums and means are the same bits in every order, and near what exact arithmetic gives."""
@@ -87,14 +94,11 @@ def test_a_mean_is_that_of_the_decimals() -> None:
 NUMBERS = st.sampled_from([0, 1, 2, 29, 0.1, 0.2, 0.3, 33.333333, 1e-9, -1.7, None])
 
 
-@settings(deadline=None, max_examples=60)
 @given(st.just(list(range(101))) | st.lists(NUMBERS, min_size=1, max_size=40), st.integers(1, 100))
 def test_a_percentile_is_exact(values: list[float | None], percent: int) -> None:
     """A percentile is the double next to the exact one, so that a condition holds at its border."""
-    with duckdb.connect() as con:
-        con.execute(SETUP)
-        sql = f"select {percentile('x', percent)} from (select unnest(?::double[]) as x)"
-        (found,) = con.execute(sql, [values]).fetchone() or ()
+    sql = f"select {percentile('x', percent)} from (select unnest(?::double[]) as x)"
+    (found,) = database().execute(sql, [values]).fetchone() or ()
     seen = [Event({"x": value}, None, None) for value in values]
     assert found == value_of("value_percentile", {"field": "x", "percentile": percent}, seen)
 

@@ -6,7 +6,7 @@ from ipaddress import IPv4Address, IPv6Address
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from records.naive import naive_address, naive_net
 
@@ -14,8 +14,6 @@ from keytrip.records.addresses import normal_address
 
 if TYPE_CHECKING:
     from records.conftest import Ask
-
-_SETTINGS = settings(max_examples=40)
 _V4 = st.integers(0, 2**32 - 1).map(lambda n: str(IPv4Address(n)))
 # groups of zero are frequent, so that `::` comes at every place
 _V6 = st.lists(st.one_of(st.just(0), st.integers(0, 0xFFFF)), min_size=8, max_size=8)
@@ -39,7 +37,6 @@ _GARBAGE = st.one_of(
 )
 
 
-@_SETTINGS
 @given(st.lists(st.one_of(_WRITTEN, _V4, _GARBAGE), min_size=20, max_size=200))
 def test_networks_are_those_of_ipaddress(ask: Ask, texts: list[str]) -> None:
     """A normalised text has the /24 or /48 that ipaddress gives it, and none if it is no address."""
@@ -48,7 +45,6 @@ def test_networks_are_those_of_ipaddress(ask: Ask, texts: list[str]) -> None:
     assert ask("kt_net(s)", normal) == [naive_net(text) for text in normal]
 
 
-@_SETTINGS
 @given(st.one_of(_WRITTEN, _V4, _GARBAGE))
 def test_addresses_are_written_one_way(text: str) -> None:
     """IPv6 is RFC 5952, a mapped IPv4 is IPv4, everything else stays as it is; a second time changes nothing."""

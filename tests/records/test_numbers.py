@@ -6,17 +6,14 @@ import math
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from records.conftest import Ask
-
-_SETTINGS = settings(max_examples=40)
 _LEAST, _MOST = -(2**63), 2**63 - 1
 
 
-@_SETTINGS
 @given(st.lists(st.integers(_LEAST, _MOST), min_size=1, max_size=100))
 def test_whole_numbers_are_read_exactly(ask: Ask, numbers: list[int]) -> None:
     """Every 64-bit integer is read without loss, and is no fault."""
@@ -26,14 +23,12 @@ def test_whole_numbers_are_read_exactly(ask: Ask, numbers: list[int]) -> None:
     assert not any(ask("kt_bad_int(s)", texts))
 
 
-@_SETTINGS
 @given(st.lists(st.floats(-(2**52), 2**52), min_size=1, max_size=100))
 def test_fractions_in_a_count_go_to_the_nearest_even(ask: Ask, numbers: list[float]) -> None:
     """A fraction in an integer field is rounded as DuckDB rounds a JSON number, whether it is text or not."""
     assert ask("kt_int(s)", [repr(number) for number in numbers]) == [round(number) for number in numbers]
 
 
-@_SETTINGS
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=100))
 def test_doubles_are_read_exactly(ask: Ask, numbers: list[float]) -> None:
     """A double's shortest text gives the double back."""

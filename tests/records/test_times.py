@@ -6,14 +6,12 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from records.naive import END, EPOCH, naive_time
 
 if TYPE_CHECKING:
     from records.conftest import Ask
-
-_SETTINGS = settings(max_examples=40)
 _MOMENTS = st.datetimes(datetime(1969, 12, 30), datetime(2262, 1, 3))  # noqa: DTZ001 - naive UTC
 _FRACTIONS = st.one_of(st.just(""), st.text("0123456789", min_size=1, max_size=24).map(lambda digits: "." + digits))
 _ZONES = st.one_of(
@@ -62,28 +60,24 @@ _NUMBERS = st.one_of(
 )
 
 
-@_SETTINGS
 @given(st.lists(_TEXTS, min_size=20, max_size=200))
 def test_written_times_mean_what_the_restatement_says(ask: Ask, texts: list[str]) -> None:
     """Every way to write a moment, with and without seconds, fraction and offset, gives the same moment."""
     assert ask("kt_time(s)", texts) == [naive_time(text) for text in texts]
 
 
-@_SETTINGS
 @given(st.lists(_near_texts(), min_size=20, max_size=200))
 def test_what_only_looks_like_a_time_is_told_apart(ask: Ask, texts: list[str]) -> None:
     """A text one slip away from a time is read exactly where the restatement reads it."""
     assert ask("kt_time(s)", texts) == [naive_time(text) for text in texts]
 
 
-@_SETTINGS
 @given(st.lists(_NUMBERS, min_size=20, max_size=200))
 def test_numbers_are_unix_seconds_or_milliseconds(ask: Ask, texts: list[str]) -> None:
     """From 10^11 on a number is milliseconds, below it seconds, and digits beyond microseconds are cut."""
     assert ask("kt_time(s)", texts) == [naive_time(text) for text in texts]
 
 
-@_SETTINGS
 @given(st.lists(st.text(max_size=40), min_size=1, max_size=100))
 def test_any_text_is_read_or_undated(ask: Ask, texts: list[str]) -> None:
     """No text makes the query fail."""

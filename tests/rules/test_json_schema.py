@@ -16,7 +16,7 @@ import jsonschema
 import pytest
 import yaml
 from compile.small_pack import RULE, found
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from keytrip.rules.json_schema import SCHEMA
@@ -135,7 +135,6 @@ def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 _PLACES = [(number, path) for number, document in enumerate(DOCUMENTS) for path in _paths(document) if path]
 
 
-@settings(max_examples=60)
 @example(place=(0, ("tests", 1, "events", 0, "request_count")), value=False)
 @given(st.sampled_from(_PLACES), st.one_of(_VALUES, st.just(...)))
 def test_what_the_schema_refuses_check_refuses(place: tuple[int, tuple[Any, ...]], value: Any) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from keytrip.cli.app import run
@@ -148,7 +148,6 @@ NODES = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=150)
 @given(node=NODES)
 def test_any_yaml_is_read_or_refused(node: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A file's documents are those of PyYAML, or there is one error that names the file."""

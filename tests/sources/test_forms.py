@@ -28,7 +28,7 @@ from keytrip.sources.files import describe
 if TYPE_CHECKING:
     from sources.conftest import Reader, Reading
 
-_SETTINGS = settings(max_examples=12, phases=[Phase.explicit, Phase.generate])
+_SETTINGS = settings(max_examples=6, phases=[Phase.explicit, Phase.generate])
 Record = dict[str, Any]
 
 # Text without NUL and half of a pair, which no record may hold. It is not empty, since CSV has no empty string.

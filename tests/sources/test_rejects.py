@@ -85,7 +85,7 @@ _LINES: dict[str, list[bytes]] = {
 _PLACES = st.sampled_from([(kind, place) for kind, lines in sorted(_LINES.items()) for place in range(len(lines))])
 
 
-@settings(max_examples=40, phases=[Phase.explicit, Phase.generate])
+@settings(phases=[Phase.explicit, Phase.generate])
 @given(
     st.lists(_PLACES, min_size=1, max_size=12),
     st.sampled_from([b"\n", b"\r\n"]),

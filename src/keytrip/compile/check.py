@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 from keytrip.baselines.kinds import Job
@@ -15,7 +16,7 @@ from keytrip.compile.check_files import Files, find_files, unread
 from keytrip.compile.problems import Problem, Subject, of_kind
 from keytrip.content import HOLE, content_root
 from keytrip.errors import ContentError
-from keytrip.rules.load import Document, alerting, layered, read_nodes, with_bases
+from keytrip.rules.load import Document, alerting, layered, nodes_of, text_of, with_bases
 from keytrip.rules.marks import marks_of
 from keytrip.rules.packs import PACK_FILE, Variables, read_packs
 from keytrip.rules.shape import check_shape
@@ -96,18 +97,25 @@ def _shown(path: Path) -> str:
 def read_subjects(path: Path, problems: list[Problem]) -> list[Subject]:
     """Return a YAML file's documents, and add what is wrong with it as YAML to `problems`."""
     try:
-        found = read_nodes(path)
+        subjects, found = _looked_at(path, text_of(path))
     except ContentError as error:
         problems.append(Problem(error.place, error.message, error.hint, "yaml"))
         return []
-    subjects = []
-    for document, node in found:
+    problems += found
+    return [*subjects]
+
+
+@lru_cache(maxsize=1024)
+def _looked_at(path: Path, text: str) -> tuple[Sequence[Subject], Sequence[Problem]]:
+    subjects: list[Subject] = []
+    problems: list[Problem] = []
+    for document, node in nodes_of(path, text):
         name = document.name if path.name != PACK_FILE else None
         subject = Subject(document, marks_of(node), name, check_yaml.holes(node))
         problems += of_kind("hole", subject.unfilled())
         problems += of_kind("yaml", [*subject.repeats(), *check_yaml.traps(subject, node)])
         subjects.append(subject)
-    return subjects
+    return subjects, problems
 
 
 def _is_pipeline(subjects: Sequence[Subject]) -> bool:

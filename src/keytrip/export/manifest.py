@@ -97,8 +97,10 @@ def read_manifest(path: Path) -> Manifest:
     """
     import yaml
 
+    from keytrip.rules.load import LOADER
+
     try:
-        data = yaml.safe_load(path.read_text(encoding="utf-8"))
+        data = yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)  # noqa: S506 - a safe loader
         return Manifest.model_validate({**(data or {}), "folder": path.parent})
     except (yaml.YAMLError, TypeError, UnicodeDecodeError) as error:
         raise ContentError("is no YAML", place=Place(str(path))) from error

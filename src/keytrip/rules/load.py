@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,18 +86,38 @@ def read_documents(path: Path) -> list[Document]:
     return [document for document, _ in read_nodes(path)]
 
 
-def read_nodes(path: Path) -> list[tuple[Document, yaml.Node]]:
+def read_nodes(path: Path) -> Sequence[tuple[Document, yaml.Node]]:
     """Return the rule documents of one file, each with the YAML that it was read from, for its lines.
 
     Raises:
         ContentError: As `read_documents`.
     """
+    return nodes_of(path, text_of(path))
+
+
+def text_of(path: Path) -> str:
+    """Return what a file of rules holds.
+
+    Raises:
+        ContentError: It is not UTF-8.
+    """
     try:
-        text = path.read_text(encoding="utf-8-sig")
-        # without an anchor nothing is shared: no alias can make a circle, or values without end
-        return list(_read(LOADER(text), path, shared="&" in text))
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ContentError("is not UTF-8", place=Place(str(path)), hint="save it as UTF-8") from error
+
+
+# A command reads most files more than once; a document is never changed, only replaced.
+@lru_cache(maxsize=1024)
+def nodes_of(path: Path, text: str) -> Sequence[tuple[Document, yaml.Node]]:
+    """Return what `read_nodes` does, of a file with this text.
+
+    Raises:
+        ContentError: It is not YAML, or a document is no mapping or has an `action`.
+    """
+    try:
+        # without an anchor nothing is shared: no alias can make a circle, or values without end
+        return tuple(_read(LOADER(text), path, shared="&" in text))
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else None

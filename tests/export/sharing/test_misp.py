@@ -173,7 +173,7 @@ def test_a_key_and_an_event_are_needed(connection: Connection) -> None:
     assert open_transport(replace(connection, options={}), MANIFEST)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(hostile)
 def test_a_hostile_value_arrives_or_is_refused(tmp_path: Path, text: str) -> None:
     """(Stub, in the process.) A user agent of any text is read back the same, or refused by name."""

@@ -13,7 +13,7 @@ import pytest
 import stix2
 from export.sharing.examples import an_agent, hostile, made, one_of_each
 from hostile import hostile_texts
-from hypothesis import given, settings
+from hypothesis import given
 from stix2.pattern_visitor import create_pattern_object
 
 from keytrip.errors import ContentError, DataError, SystemRefusedError
@@ -168,7 +168,6 @@ def test_hostile_lists_arrive(tmp_path: Path) -> None:
         assert parsed.operand.rhs.value == one.value.replace("\\", "\\\\").replace("'", "\\'")
 
 
-@settings(max_examples=60, deadline=None)
 @given(hostile)
 def test_a_hostile_value_stays_a_value(text: str) -> None:
     """A pattern holds the whole text as one literal: stix2's own parser reads it back, and so do we."""
