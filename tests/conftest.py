@@ -34,6 +34,7 @@ UNTRACED = (
     "baselines/test_stage_one",
     "cli/test_bad_input",
     "compile/test_filters",
+    "compile/test_schedules",
     "compile/test_sigma_cli",
     "compile/test_spl_meaning",
     "compile/test_spl_statistics",
@@ -45,6 +46,7 @@ UNTRACED = (
     "engines/test_hostile",
     "engines/test_opensearch_parity",
     "engines/test_sp",
+    "export/splunk/test_commands",
     "export/splunk/test_faults",
     "export/test_clock",
     "export/test_files_killed",
@@ -56,6 +58,7 @@ UNTRACED = (
     "rules/test_odd_yaml",
     "sources/test_forms",
     "sources/test_litellm",
+    "sources/test_load",
 )
 
 

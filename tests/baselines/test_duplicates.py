@@ -85,7 +85,7 @@ def test_a_dated_twin_wins_over_an_undated_one(tmp_path: Path) -> None:
     assert differs(tmp_path / "store", files) == []
 
 
-EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "5"))
 TABLES = {"keys", "key_requests_daily", "key_cost_daily", "key_models"}
 rows = st.builds(
     record,

@@ -64,10 +64,11 @@ class Key:
 
 @dataclass(frozen=True)
 class Logs:
-    """The files of one run, what was stolen, and the records key by key."""
+    """The files of one run, what was stolen, all records, and the records key by key."""
 
     folder: Path
     stolen: list[Theft]
+    records: list[Record]
     keys: dict[str, Key]
 
 
@@ -158,7 +159,8 @@ def stands_out(key: Key) -> set[str]:
 @pytest.fixture(scope="module")
 def logs(month: Month) -> Logs:
     """Return the logs that the default call writes, key by key."""
-    return Logs(month.folder, month.stolen, by_key(records(month.folder)))
+    every = list(records(month.folder))
+    return Logs(month.folder, month.stolen, every, by_key(every))
 
 
 def test_the_bytes_are_the_same_each_time_and_everywhere(logs: Logs) -> None:
@@ -169,7 +171,7 @@ def test_the_bytes_are_the_same_each_time_and_everywhere(logs: Logs) -> None:
 def test_there_is_a_month_of_60_keys(logs: Logs) -> None:
     """31 files, one a day, hold 60 keys and between 60,000 and 90,000 records, no two of one id."""
     names = sorted(path.name for path in logs.folder.iterdir())
-    ids = [record["id"] for record in records(logs.folder)]
+    ids = [record["id"] for record in logs.records]
     assert (len(names), names[0], names[-1]) == (31, "litellm-2026-10-20.ndjson", "litellm-2026-11-19.ndjson")
     assert len(logs.keys) == len(company()) == 60
     assert 60_000 <= len(ids) == len(set(ids)) <= 90_000
@@ -188,7 +190,7 @@ def test_a_file_holds_its_utc_day_in_order(logs: Logs) -> None:
 def test_a_record_is_a_litellm_payload(logs: Logs) -> None:
     """Every record has the members that LiteLLM's StandardLoggingPayload has for it, and no message bodies."""
     metadata = {"key_hash", "key_alias", "key_team_id", "key_user_id", "key_request_route"}
-    for record in records(logs.folder):
+    for record in logs.records:
         assert {f"user_api_{name}" for name in metadata} < set(record["metadata"])
         assert record["metadata"]["requester_ip_address"] == record["requester_ip_address"]
         assert record["metadata"]["user_agent"] == record["user_agent"]
@@ -201,7 +203,7 @@ def test_a_record_is_a_litellm_payload(logs: Logs) -> None:
 
 def test_failures_are_few_and_cost_nothing(logs: Logs) -> None:
     """Less than one call in a hundred fails, as 429 or 500 in a string, without tokens or cost."""
-    failed = [record for record in records(logs.folder) if record["status"] == "failure"]
+    failed = [record for record in logs.records if record["status"] == "failure"]
     assert {record["error_information"]["error_code"] for record in failed} == {"429", "500"}
     assert {record["total_tokens"] + record["response_cost"] for record in failed} == {0}
     assert 0 < len(failed) < 0.01 * sum(day.requests for key in logs.keys.values() for day in key.days.values())
@@ -210,7 +212,7 @@ def test_failures_are_few_and_cost_nothing(logs: Logs) -> None:
 def test_costs_are_tokens_times_list_price(logs: Logs) -> None:
     """A call's cost is what genai-prices asks for its tokens on that day."""
     seen: dict[str, Record] = {}
-    for record in records(logs.folder):
+    for record in logs.records:
         if record["status"] == "success":
             seen[record["model"]] = record
     assert set(seen) == set(models())
@@ -255,7 +257,7 @@ def test_every_key_of_the_last_day_has_a_past(logs: Logs) -> None:
 def test_the_company_spends_as_usual(logs: Logs) -> None:
     """On no day, thefts included, does the company spend 75 USD, nor a provider's last day cost 1.5 times the usual."""
     spent: dict[str, dict[date, float]] = defaultdict(lambda: defaultdict(float))
-    for record in records(logs.folder):
+    for record in logs.records:
         spent[record["custom_llm_provider"]][moment(record).date()] += record["response_cost"]
     for days in spent.values():
         past = [cost for when, cost in days.items() if when < LAST_DAY]

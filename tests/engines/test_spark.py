@@ -142,7 +142,7 @@ def test_settings(spark: SparkEngine, which: str) -> None:
     """Conditions, correlations and baseline blocks give the same alerts whatever the session's settings."""
     changed, first = SETTINGS[which]
     world, plain, counting = invented_world(3, 300), list(plain_rules()), list(correlations())
-    rules = [*plain[first::13], *counting[first % 8 :: 8]]
+    rules = [*plain[first::19], *counting[first % 12 :: 12]]
     ship_to_spark(world, spark)
     with spark.settings(changed):
         found, count = differences(world, spark, rules, [*BASES, INNER, *rules])

@@ -37,7 +37,7 @@ from judge.tables import Job, Table, build, in_window, read_jobs
 from keytrip.baselines.incidents import Incident
 
 # More in a long run: KEYTRIP_EXAMPLES=2000 pytest tests/judge
-EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "8"))
+EXAMPLES = int(os.environ.get("KEYTRIP_EXAMPLES", "5"))
 random_histories = settings(
     max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck), print_blob=True
 )
