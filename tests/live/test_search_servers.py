@@ -37,6 +37,7 @@ def client_of(connection: Connection) -> Iterator[SearchClient]:
     # a server without the part for data streams keeps them, and the next run empties them
     with suppress(SearchError):
         client.call("DELETE", f"/_data_stream/logs-keytrip.*-{NAMESPACE}")
+        client.call("DELETE", "/_index_template/keytrip-*")
     for index in client.call("GET", "/_resolve/index/keytrip_*")["indices"]:
         client.call("DELETE", f"/{index['name']}")
 
