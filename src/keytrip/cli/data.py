@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from keytrip.cli import options as opt
-from keytrip.cli.output import Format, harmless, json_line, note, show, write
+from keytrip.cli.output import Format, harmless, note, show, write
 from keytrip.cli.reading import Inputs, inputs, progress, report_rejects
 from keytrip.errors import DataError, UsageError
 
@@ -252,13 +252,9 @@ def _aged(end: datetime, now: datetime) -> str:
 
 
 def _show_alerts(alerts: Sequence[Any], form: Format) -> None:
-    rows = [alert.as_json() for alert in alerts]
-    if form is Format.json:
-        write("".join(json_line(row) + "\n" for row in rows))
-    elif form is Format.csv:
-        show(rows, ALERT_COLUMNS, form)
-    elif rows:
-        show(rows, _TABLE_COLUMNS, form)
+    rows = (alert.as_json() for alert in alerts)
+    if alerts or form is not Format.table:
+        show(rows, _TABLE_COLUMNS if form is Format.table else ALERT_COLUMNS, form)
     else:
         write("no alerts\n")
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ from keytrip.records.json_text import to_json
 _MARKS = "\x7f-\x9f\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb"
 _HARMFUL = re.compile(f"[\x00-\x1f{_MARKS}\ud800-\udfff]")
 _HARMFUL_IN_JSON = re.compile(f"[{_MARKS}]")
+# Lines of JSON that are written at once: results may be larger than memory.
+_LINES = 1000
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 
@@ -51,7 +54,7 @@ def csv_cell(value: Any) -> Any:
 
 
 def show(
-    rows: Sequence[Mapping[str, Any]],
+    rows: Iterable[Mapping[str, Any]],
     columns: Sequence[str],
     form: Format,
     title: str = "",
@@ -68,7 +71,9 @@ def show(
         styles: Text of a cell -> rich's style for it, where a person sees it.
     """
     if form is Format.json:
-        write("".join(json_line(row) + "\n" for row in rows))
+        lines = (json_line(row) + "\n" for row in rows)
+        while text := "".join(islice(lines, _LINES)):
+            write(text)
     elif form is Format.csv:
         write(_csv(rows, columns))
     else:
@@ -83,7 +88,7 @@ def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
     return out.getvalue()
 
 
-def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], title: str, styles: Mapping[str, str]) -> None:
+def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str, styles: Mapping[str, str]) -> None:
     texts = [[harmless(_cell(row.get(name))) for name in columns] for row in rows]
     if not sys.stdout.isatty():
         write(plain_table(columns, texts))
