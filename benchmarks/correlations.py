@@ -2,7 +2,7 @@
 
     python benchmarks/correlations.py --peers ../shared/peers --data DIR
 
-The three rules look at the same events, a fifth of all, in windows of an hour, and give few alerts.
+The three rules look at the same events, over half of all, in windows of an hour, and give few alerts.
 """
 
 from __future__ import annotations

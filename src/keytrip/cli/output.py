@@ -89,9 +89,9 @@ def _csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 
 def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str, styles: Mapping[str, str]) -> None:
-    texts = [[harmless(_cell(row.get(name))) for name in columns] for row in rows]
+    lines = [([harmless(_cell(row.get(name))) for name in columns], _style(row)) for row in rows]
     if not sys.stdout.isatty():
-        write(plain_table(columns, texts))
+        write(plain_table(columns, [texts for texts, _ in lines]))
         return
     from rich import box
     from rich.console import Console
@@ -101,8 +101,8 @@ def _table(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], title: str
     table = Table(box=box.SIMPLE_HEAD, title=Text(harmless(title)) if title else None, title_justify="left")
     for name in columns:
         table.add_column(name, overflow="fold")
-    for row, cells in zip(rows, texts, strict=True):
-        table.add_row(*(Text(text, style=styles.get(text, "")) for text in cells), style=_style(row))
+    for texts, style in lines:
+        table.add_row(*(Text(text, style=styles.get(text, "")) for text in texts), style=style)
     console = Console(file=sys.stdout, no_color=bool(os.environ.get("NO_COLOR")), force_terminal=True)
     with console.capture() as capture:
         console.print(table)
