@@ -146,6 +146,14 @@ def test_a_template_that_fails_is_found(
     assert all(f"exporters/here/{told[0]}" in problem and told[1] in problem for problem in problems)
 
 
+def test_a_template_of_a_parameter_that_fails_is_found(write: Writer, tmp_path: Path) -> None:
+    """Templates that are written for each parameter of a rule are tried on one too."""
+    text = SERVER.replace("KIND", "macro").replace("for: rule", "for: parameter").replace(', when: "WHEN"', "")
+    write("exporters/here/manifest.yml", text.replace("rule.NAME", "parameter.macro"))
+    path = write("exporters/here/rule.yml.j2", "a: {{ parameter.default }}\nb: {{ parameter.nope }}\n")
+    assert [str(p).startswith(f"{path}:2: fails on a sample") for p in found(tmp_path)] == [True]
+
+
 def test_a_text_that_fails_is_found(write: Writer, tmp_path: Path) -> None:
     """So are texts of a folder that name what is not there."""
     write("exporters/here/manifest.yml", MANIFEST)

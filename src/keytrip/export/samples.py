@@ -31,6 +31,7 @@ _ABOUT: Mapping[str, Any] = {
         **{part: ["A sample."] for part in ("first_questions", "next_steps", "containment")},
     },
 }
+_PARAMETERS = {"least": {"at": "correlation.condition.gte", "default": 5, "why": "A sample."}}
 _COUNT: Mapping[str, Any] = {
     "type": "event_count",
     "rules": ["sample_events"],
@@ -119,7 +120,8 @@ def _rules(targets: Sequence[str]) -> list[Mapping[str, Any]]:
 
     named = {"logsource": {"category": "ai_usage"}, "detection": {"a": {"model": "sample"}, "condition": "a"}}
     plain = Document({**_ABOUT, **named, "title": "Sample", "name": "sample_events", "id": _id(1)}, _PATH, 1)
-    counting = Document({**_ABOUT, "title": "Count", "name": "sample", "id": _id(2), "correlation": _COUNT}, _PATH, 1)
+    count = {"correlation": _COUNT, "parameters": _PARAMETERS}
+    counting = Document({**_ABOUT, **count, "title": "Count", "name": "sample", "id": _id(2)}, _PATH, 1)
     return [one.facts for one in scheduled_for(targets, [plain, counting], [plain, counting]) if one.facts]
 
 
