@@ -7,7 +7,6 @@ The three rules look at the same events, over half of all, in windows of an hour
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -116,11 +115,7 @@ def rows(bench: Any) -> Iterator[Any]:
 
 def main() -> int:
     """Measure, print the table, and return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--peers", type=Path, required=True, help="folder with make_records.py")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the records; made if they are not there")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each program")
-    chosen = parser.parse_args()
+    chosen = run.options(__doc__).parse_args()
     with tempfile.TemporaryDirectory(prefix="keytrip-bench-") as scratch:
         bench = run.Bench(chosen.peers.resolve(), chosen.data.resolve(), Path(scratch), chosen.runs)
         found = list(rows(bench))

@@ -325,12 +325,18 @@ def all_rows(bench: Bench, *, quick: bool) -> Iterator[Row]:
     yield from default_rules(bench, folder, label)
 
 
-def main() -> int:
-    """Measure, print the table, and return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def options(text: str | None) -> argparse.ArgumentParser:
+    """Return the options that every benchmark over the peers' records has; `text` is its help."""
+    parser = argparse.ArgumentParser(description=text, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peers", type=Path, required=True, help="folder of the peers' programs")
     parser.add_argument("--data", type=Path, required=True, help="folder of the records; made if they are not there")
     parser.add_argument("--runs", type=int, default=3, help="runs of each program")
+    return parser
+
+
+def main() -> int:
+    """Measure, print the table, and return 1 if a target was missed."""
+    parser = options(__doc__)
     parser.add_argument("--quick", action="store_true", help="1M records only; the targets are those of 10M")
     parser.add_argument("--write", type=Path, help="Markdown file whose table is to be replaced")
     chosen = parser.parse_args()

@@ -9,7 +9,6 @@ before the last as the border: what lies before is the baseline.
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import tempfile
@@ -107,12 +106,9 @@ def rows(bench: Any, zircolite: Path, python: Path) -> Iterator[Any]:
 
 def main() -> int:
     """Measure, print the table, and return 1 if a target was missed."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = run.options(__doc__)
     parser.add_argument("--zircolite", type=Path, required=True, help="checkout of Zircolite 2")
     parser.add_argument("--python", type=Path, required=True, help="interpreter with its requirements")
-    parser.add_argument("--peers", type=Path, required=True, help="folder with make_records.py")
-    parser.add_argument("--data", type=Path, required=True, help="folder of the records; made if they are not there")
-    parser.add_argument("--runs", type=int, default=3, help="runs of each program")
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="keytrip-bench-") as scratch:
         bench = run.Bench(chosen.peers.resolve(), chosen.data.resolve(), Path(scratch), chosen.runs)
