@@ -17,12 +17,11 @@ from keytrip.baselines.store import Store
 from keytrip.errors import DataError, Place
 from keytrip.export.layout import SEPARATOR, lookup_name
 from keytrip.export.model import Row, Table
-from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.sql import fetched, quote_name, quote_text
 
 if TYPE_CHECKING:
     import duckdb
 
-_BATCH = 5_000
 # Of a table that is read: what a batch and Parquet's own buffers need, whatever the table's size.
 _MEMORY = "128MB"
 
@@ -123,9 +122,8 @@ def _read(con: duckdb.DuckDBPyConnection, path: Path, columns: Mapping[str, str]
 
     try:
         con.execute(f"select {', '.join(map(quote_name, columns))} from read_parquet({quote_text(str(path))})")
-        while batch := con.fetchmany(_BATCH):
-            for values in batch:
-                yield dict(zip(columns, values, strict=True))
+        for values in fetched(con):
+            yield dict(zip(columns, values, strict=True))
     except duckdb.Error as error:
         first = str(error).splitlines()[0]
         raise DataError(f"cannot be read ({first})", place=Place(str(path)), hint="build a new snapshot") from error

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from keytrip.baselines.jobs import Partial, columns_needed, job_inputs, partial_name, partials_of
 from keytrip.baselines.kinds import Job
@@ -17,7 +17,7 @@ from keytrip.compile.compiled import SCORED_FROM, CompiledRule
 from keytrip.errors import DataError
 from keytrip.hunt.alerts import Alert, correlation_alerts, in_order, plain_alerts
 from keytrip.hunt.tables import link_tables, load_tables
-from keytrip.records.sql import SETUP, derived_sql, quote_name
+from keytrip.records.sql import SETUP, derived_sql, fetched, quote_name
 from keytrip.records.vocabulary import usage
 from keytrip.sources.base import Source
 from keytrip.sources.convert import Workshop
@@ -34,8 +34,6 @@ EVENTS = "kt_events"
 WAITING = "kt_waiting"
 # The canonical tables that sources give records of.
 _READ = ("usage",)
-# Rows of a result that are taken at once.
-_ROWS = 1000
 # File number -> the last time in it, of files that hold undated records; None: they hold nothing else.
 Homes: TypeAlias = Mapping[int, datetime | None]
 
@@ -371,13 +369,7 @@ def _run(
     cursor = con.execute(f"select * from ({rule.sql}\n){condition}", parameters)
     columns = [d[0] for d in cursor.description or ()]
     make = plain_alerts if rule.plain else correlation_alerts
-    return make(rule, columns, _rows_of(cursor), request.against.number)
-
-
-def _rows_of(cursor: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    """Yield a result's rows, of which not all are in memory at once."""
-    while rows := cursor.fetchmany(_ROWS):
-        yield from rows
+    return make(rule, columns, fetched(cursor), request.against.number)
 
 
 def _windows(con: duckdb.DuckDBPyConnection, request: HuntRequest, end: datetime | None) -> tuple[int, int]:

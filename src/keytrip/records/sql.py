@@ -1,8 +1,17 @@
-"""DuckDB macros: what raw text means (times, numbers, networks), and percentiles; and the quoting helpers."""
+"""DuckDB macros: what raw text means (times, numbers, networks), and percentiles; quoting, and taking rows."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
 from keytrip.records.vocabulary import usage
+
+if TYPE_CHECKING:
+    import duckdb
+
+# Rows of a result that are taken at once.
+_BATCH = 1000
 
 # SEMANTICS section 1: a date, then time, fraction and offset if there. Forms that most logs have take a short way: a
 # mask fixes where each part is, and strptime takes nothing but digits there. Everything else meets the full pattern.
@@ -118,6 +127,16 @@ def quote_number(number: float) -> str:
     A fraction is a double: as a decimal, DuckDB would bring the other side to its scale, which large counts overflow.
     """
     return repr(int(number)) if number == int(number) else f"cast({number!r} as double)"
+
+
+def fetched(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    """Yield a result's rows, of which not all are in memory at once.
+
+    Raises:
+        duckdb.Error: As the query does that the rows come from.
+    """
+    while rows := result.fetchmany(_BATCH):
+        yield from rows
 
 
 def derived_sql(name: str) -> str:

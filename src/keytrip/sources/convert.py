@@ -17,6 +17,7 @@ from typing import IO, Literal
 import orjson
 
 from keytrip.errors import DataError, Place
+from keytrip.records.sql import fetched
 from keytrip.sources.csv_rows import csv_records
 from keytrip.sources.files import InputFile
 from keytrip.sources.lines import (
@@ -216,8 +217,7 @@ def _elements(file: InputFile) -> Iterator[bytes]:
             "select json from read_json_objects(?, format = 'array', compression = 'none', maximum_object_size = ?)",
             [glob.escape(str(file.path)), max(min(file.size, _ELEMENT_BYTES), 2**24)],
         )
-        while batch := rows.fetchmany(1000):
-            yield from (text.encode() for (text,) in batch)
+        yield from (text.encode() for (text,) in fetched(rows))
     except duckdb.Error as error:
         raise DataError(f"is no JSON array ({told(error, file)})", place=Place(file.name)) from error
     finally:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from keytrip.export.model import Progress, Row, Table
-from keytrip.records.sql import quote_name, quote_text
+from keytrip.records.sql import fetched, quote_name, quote_text
 
 _BATCH = 5_000
 _MEMORY = "128MB"
@@ -83,9 +83,8 @@ def read_table(path: Path, form: str, columns: Mapping[str, str]) -> Iterator[Ro
     con = _connection()
     try:
         con.execute(f"select {', '.join(map(quote_name, columns))} from {_relation(path, form, columns)}")
-        while batch := con.fetchmany(_BATCH):
-            for values in batch:
-                yield dict(zip(columns, values, strict=True))
+        for values in fetched(con):
+            yield dict(zip(columns, values, strict=True))
     except duckdb.Error:
         return
     finally:
