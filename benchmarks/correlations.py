@@ -8,80 +8,29 @@ The three rules look at the same events, over half of all, in windows of an hour
 from __future__ import annotations
 
 import sys
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-run = import_module("run")  # the script beside this one
-RULES = """
-title: Bench long answer
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7001
-name: bench_answer
-status: test
-level: low
-logsource: {category: ai_usage}
-detection: {selection: {output_tokens|gt: 200}, condition: selection}
----
-title: Bench long question
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7002
-name: bench_question
-status: test
-level: low
-logsource: {category: ai_usage}
-detection: {selection: {input_tokens|gt: 1000}, condition: selection}
----
-title: Bench failed upload
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7003
-name: bench_upload
-status: test
-level: low
-logsource: {category: ai_usage}
-detection: {selection: {status_code: 500, endpoint|contains: files}, condition: selection}
----
-title: Bench counting
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7004
-name: bench_counting
-status: test
-level: low
-correlation:
-  type: event_count
-  rules: [bench_question, bench_answer, bench_upload]
-  group-by: [key_id]
-  timespan: 1h
-  condition: {gte: 3000}
----
-title: Bench temporal
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7005
-name: bench_temporal
-status: test
-level: low
-correlation:
-  type: temporal
-  rules: [bench_question, bench_answer, bench_upload]
-  group-by: [key_id]
-  timespan: 1h
----
-title: Bench hours
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7006
-name: bench_hours
-status: test
-level: low
-correlation:
-  type: event_count
-  rules: [bench_question, bench_answer, bench_upload]
-  group-by: [key_id]
-  timespan: 1h
-  condition: {gte: 5}
----
-title: Bench chain
-id: 6b7f5b3e-5a0e-4b7a-9a57-5a3c0f2f7007
-name: bench_chain
-status: test
-level: low
-correlation: {type: event_count, rules: [bench_hours], group-by: [key_id], timespan: 1d, condition: {gte: 23}}
-"""
+run, packs = map(import_module, ("run", "pack"))  # the scripts beside this one
+_BASES = ["bench_question", "bench_answer", "bench_upload"]
+
+
+def _correlation(kind: str, rules: Sequence[str], timespan: str, **condition: Any) -> dict[str, Any]:
+    said = {"type": kind, "rules": [*rules], "group-by": ["key_id"], "timespan": timespan}
+    return {"correlation": {**said, **({"condition": condition} if condition else {})}}
+
+
+RULES = {
+    "answer": packs.events({"output_tokens|gt": 200}),
+    "question": packs.events({"input_tokens|gt": 1000}),
+    "upload": packs.events({"status_code": 500, "endpoint|contains": "files"}),
+    "counting": _correlation("event_count", _BASES, "1h", gte=3000),
+    "temporal": _correlation("temporal", _BASES, "1h"),
+    "hours": _correlation("event_count", _BASES, "1h", gte=5),
+    "chain": _correlation("event_count", ["bench_hours"], "1d", gte=23),
+}
 SIZES = {"1M": ("b1", 1_000_000, 1_000), "10M": ("b10", 10_000_000, 50_000)}
 
 
@@ -97,10 +46,7 @@ def works_of(bench: Any, pack: Path) -> dict[tuple[str, str], Any]:
 
 def rows(bench: Any) -> Iterator[Any]:
     """Yield the rows of the table."""
-    pack = bench.scratch / "pack"
-    (pack / "rules").mkdir(parents=True)
-    (pack / "rules" / "bench.yml").write_text(RULES, encoding="utf-8")
-    works = works_of(bench, pack)
+    works = works_of(bench, packs.write_pack(bench.scratch / "pack", RULES))
     figures = bench.measure([*works.values()])
     took = {place: figures[work.name] for place, work in works.items()}
     for rule in ("temporal", "chain"):
@@ -115,12 +61,7 @@ def rows(bench: Any) -> Iterator[Any]:
 
 def main() -> int:
     """Measure, print the table, and return 1 if a target was missed."""
-    chosen = run.options(__doc__).parse_args()
-    with tempfile.TemporaryDirectory(prefix="keytrip-bench-") as scratch:
-        bench = run.Bench(chosen.peers.resolve(), chosen.data.resolve(), Path(scratch), chosen.runs)
-        found = list(rows(bench))
-    print(run.table(found), end="")
-    return int(any(row.reached is False for row in found))
+    return int(run.missed(run.measured(run.options(__doc__).parse_args(), rows)))
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -334,21 +335,31 @@ def options(text: str | None) -> argparse.ArgumentParser:
     return parser
 
 
+def measured(chosen: argparse.Namespace, rows: Callable[[Bench], Iterator[Row]]) -> list[Row]:
+    """Measure as the command line says, print the table, and return its rows."""
+    with tempfile.TemporaryDirectory(prefix="keytrip-bench-") as scratch:
+        found = list(rows(Bench(chosen.peers.resolve(), chosen.data.resolve(), Path(scratch), chosen.runs)))
+    print(table(found), end="")
+    return found
+
+
+def missed(rows: Sequence[Row]) -> int:
+    """Return 1 if a target was missed."""
+    return int(any(row.reached is False for row in rows))
+
+
 def main() -> int:
     """Measure, print the table, and return 1 if a target was missed."""
     parser = options(__doc__)
     parser.add_argument("--quick", action="store_true", help="1M records only; the targets are those of 10M")
     parser.add_argument("--write", type=Path, help="Markdown file whose table is to be replaced")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="keytrip-bench-") as scratch:
-        bench = Bench(chosen.peers.resolve(), chosen.data.resolve(), Path(scratch), chosen.runs)
-        rows = list(all_rows(bench, quick=chosen.quick))
-    print(table(rows), end="")
+    rows = measured(chosen, partial(all_rows, quick=chosen.quick))
     if chosen.write:
         before, _, rest = chosen.write.read_text(encoding="utf-8").partition(BEGIN)
         after = rest.partition(END)[2]
         chosen.write.write_text(f"{before}{BEGIN}\n{table(rows)}{END}{after}", encoding="utf-8")
-    return int(any(row.reached is False for row in rows))
+    return missed(rows)
 
 
 if __name__ == "__main__":

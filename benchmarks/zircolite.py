@@ -11,17 +11,14 @@ from __future__ import annotations
 
 import json
 import sys
-import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
-from uuid import NAMESPACE_URL, uuid5
 
-import yaml
-
-run = import_module("run")  # the script beside this one
+run, packs = map(import_module, ("run", "pack"))  # the scripts beside this one
 # Names with an underscore keep it; no other change of the records.
 _FIELDS = "timestamp api_key_prefix source_ip user_agent endpoint status_code input_tokens output_tokens cost_usd model"
 CONFIG = {
@@ -47,22 +44,6 @@ CONDITIONS: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def write_rules(folder: Path) -> None:
-    """Write the ten conditions as Sigma rules."""
-    folder.mkdir(parents=True)
-    for name, selection in CONDITIONS.items():
-        rule = {
-            "title": f"Benchmark {name}",
-            "id": str(uuid5(NAMESPACE_URL, name)),
-            "name": f"bench_{name}",
-            "status": "test",
-            "level": "low",
-            "logsource": {"category": "ai_usage"},
-            "detection": {"selection": selection, "condition": "selection"},
-        }
-        (folder / f"{name}.yml").write_text(yaml.safe_dump(rule), encoding="utf-8")
-
-
 def theirs(path: Path) -> Counter[str]:
     """Return how many records with a time each rule of Zircolite's matched."""
     found: Counter[str] = Counter()
@@ -81,9 +62,9 @@ def ours(path: Path) -> Counter[str]:
 def rows(bench: Any, zircolite: Path, python: Path) -> Iterator[Any]:
     """Yield the rows of the table."""
     folder = bench.records("b1", 1_000_000, 1_000)
-    records, pack, config = (bench.scratch / name for name in ("records.json", "pack", "config.json"))
+    records, config = (bench.scratch / name for name in ("records.json", "config.json"))
     records.write_bytes(b"".join(path.read_bytes() for path in sorted((folder / "ndjson").iterdir())))
-    write_rules(pack / "rules")
+    pack = packs.write_pack(bench.scratch / "pack", {name: packs.events(one) for name, one in CONDITIONS.items()})
     config.write_text(json.dumps(CONFIG), encoding="utf-8")
     out = bench.scratch / "detected.json"
     told = ("-j", "-e", records, "-r", pack / "rules", "-c", config, "-o", out, "-l", bench.scratch / "log")
@@ -110,11 +91,8 @@ def main() -> int:
     parser.add_argument("--zircolite", type=Path, required=True, help="checkout of Zircolite 2")
     parser.add_argument("--python", type=Path, required=True, help="interpreter with its requirements")
     chosen = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="keytrip-bench-") as scratch:
-        bench = run.Bench(chosen.peers.resolve(), chosen.data.resolve(), Path(scratch), chosen.runs)
-        found = list(rows(bench, chosen.zircolite.resolve(), chosen.python.absolute()))
-    print(run.table(found), end="")
-    return int(any(row.reached is False for row in found))
+    peer = {"zircolite": chosen.zircolite.resolve(), "python": chosen.python.absolute()}
+    return int(run.missed(run.measured(chosen, partial(rows, **peer))))
 
 
 if __name__ == "__main__":
