@@ -7,10 +7,10 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 from engines.search_server.client import SearchClient
+from export.inputs import write_indicators, write_log
 from stubs.kibana import KibanaStub, kibana_stub
 from stubs.search_proxy import SearchProxy, search_proxy
 
@@ -33,7 +33,7 @@ def place(empty_elasticsearch: SearchClient, tmp_path: Path, monkeypatch: pytest
     """A store of nine days, both servers, and the environment that leads to them."""
     key = os.urandom(8).hex()
     records = tmp_path / "records.ndjson"
-    records.write_text("".join(f"{json.dumps(record)}\n" for record in _records()), encoding="utf-8")
+    write_log(records, "key_a", "key_b")
     store = tmp_path / ".keytrip"
     assert app.run(["baseline", "build", str(records), "--source", "canonical", "--store", str(store), *QUIET]) == 0
     with (
@@ -46,17 +46,6 @@ def place(empty_elasticsearch: SearchClient, tmp_path: Path, monkeypatch: pytest
         for name, value in settings.items():
             monkeypatch.setenv(f"KEYTRIP_ELASTIC_{name}", value)
         yield Place(proxy, kb, store)
-
-
-def _records() -> Iterator[dict[str, Any]]:
-    for day in range(1, 10):
-        for key in ("key_a", "key_b"):
-            yield {"timestamp": f"2026-11-{day:02}T09:00:00Z", "key_id": key, "model": "gpt", "source_ip": "192.0.2.1"}
-
-
-def _list_indicators(path: Path, *addresses: str) -> None:
-    seen = "2026-11-01T00:00:00Z,2026-11-02T00:00:00Z"
-    path.write_text("".join(["kind,value,first_seen,last_seen\n", *(f"ipv4,{one},{seen}\n" for one in addresses)]))
 
 
 def run(place: Place, command: str, *arguments: str) -> int:
@@ -75,9 +64,9 @@ def test_commands(
     listed = tmp_path / "iocs.csv"
     monkeypatch.setenv("KEYTRIP_ELASTIC_VALUE_LISTS", "true")
     with_store = ("--store", str(place.store), "--format", "json", "--iocs", str(listed))
-    _list_indicators(listed, "203.0.113.7", "203.0.113.8")
+    write_indicators(listed, "203.0.113.7", "203.0.113.8")
     assert run(place, "apply", *with_store) == 0
-    _list_indicators(listed, "203.0.113.7")
+    write_indicators(listed, "203.0.113.7")
     assert run(place, "apply", *with_store) == 0
     assert place.kibana.lists["default"].values("keytrip-addresses") == ["203.0.113.7"]
     rules = place.kibana.rules

@@ -13,7 +13,6 @@ import sys
 import tarfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from itertools import repeat
 from pathlib import Path
 
 import pytest
@@ -113,9 +112,9 @@ def test_processes_that_are_killed_lose_and_double_nothing(destination: str, tmp
     """Whatever instant a process is killed at, readers find a whole content, and the next apply converges."""
     # a TAXII collection keeps every version of its objects, so that a new one begins now and then
     most = 5 if destination == "taxii" else KILLS
-    rounds = [min(most, KILLS - done) for done in range(0, KILLS, most)]
-    folders = [tmp_path / str(number) for number in range(len(rounds))]
-    for folder in folders:
+    answers = 0
+    for done in range(0, KILLS, most):
+        folder = tmp_path / str(done)
         folder.mkdir()
-    answers = sum(map(_answers_beside, rounds, repeat(destination), folders))
+        answers += _answers_beside(min(most, KILLS - done), destination, folder)
     sys.stdout.write(f"{destination}: {KILLS} kills, {answers} answers, none of them wrong")

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Starts a SIEM in Docker, holds the rules and the exporter to it and takes it away again: tests/live/run.sh elastic|opensearch|splunk
+# Starts a SIEM in Docker, holds the rules and the exporter to it and takes it away again:
+# tests/live/run.sh elastic|opensearch|splunk
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 siem=${1:?elastic, opensearch or splunk}

@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from export.inputs import write_indicators, write_log
 from stubs.splunk import SplunkStub, User, running
 
 from keytrip.cli import app
 
 LIVE = "KEYTRIP_LIVE_"
-# What a destination needs beside the URL, and what the commands are told besides.
+# The variable without which a destination is left out, and what the commands are told besides.
 NEEDS = {"elastic": "KIBANA_URL", "opensearch": "URL", "splunk": "URL"}
 OPTIONS = {
     "elastic": ["--option", "suppression=off"],
     "opensearch": ["--option", "analytics=true"],
     "splunk": ["--option", "app=search"],
 }
-SEEN = "2026-11-01T00:00:00Z,2026-11-02T00:00:00Z"
 
 
 def environment_of(destination: str, environment: Mapping[str, str]) -> dict[str, str]:
@@ -52,18 +52,8 @@ class Deploying:
     def learn(self, *keys: str) -> None:
         """Build a snapshot of nine days of these keys."""
         log = self.folder / f"{len(keys)}.ndjson"
-        records = (
-            {"timestamp": f"2026-11-{day:02}T09:00:00Z", "key_id": key, "model": "gpt", "source_ip": "192.0.2.1"}
-            for day in range(1, 10)
-            for key in keys
-        )
-        log.write_text("".join(f"{json.dumps(record)}\n" for record in records), encoding="utf-8")
+        write_log(log, *keys)
         self.run("baseline", "build", str(log), "--source", "canonical", *self.store, "--quiet")
-
-    def list_indicators(self, *addresses: str) -> None:
-        """Write a list of these addresses."""
-        rows = (f"ipv4,{address},{SEEN}\n" for address in addresses)
-        (self.folder / "iocs.csv").write_text("".join(["kind,value,first_seen,last_seen\n", *rows]), encoding="utf-8")
 
     def planned(self) -> dict[str, set[str]]:
         """Return what a plan would do -> the names of what it would do it to; rules that it refuses are left out."""
@@ -99,8 +89,13 @@ class Deploying:
         """The option that names the store."""
         return ["--store", str(self.folder / "store")]
 
+    @property
+    def listed(self) -> Path:
+        """The list of indicators."""
+        return self.folder / "iocs.csv"
+
     def _wanted(self) -> list[str]:
-        return [*self.store, "--iocs", str(self.folder / "iocs.csv")]
+        return [*self.store, "--iocs", str(self.listed)]
 
 
 @contextmanager
@@ -119,13 +114,13 @@ def emptied(deploying: Deploying) -> Iterator[None]:
 
 def goes_its_way(deploying: Deploying) -> None:
     """Apply, refresh, roll back, apply again and destroy; each step is held to what the server says afterwards."""
-    deploying.list_indicators("203.0.113.7", "203.0.113.8")
+    write_indicators(deploying.listed, "203.0.113.7", "203.0.113.8")
     deploying.learn("key_a", "key_b")
     with emptied(deploying):
         deploying.apply()
         deploying.there("drift", *deploying.store)
         deploying.learn("key_a", "key_b", "key_c")
-        deploying.list_indicators("203.0.113.7")
+        write_indicators(deploying.listed, "203.0.113.7")
         assert "update" in deploying.planned()
         deploying.apply()
         deploying.there("rollback")
